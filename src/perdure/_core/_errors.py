@@ -1,0 +1,39 @@
+"""The few exception classes of our own, and the import of optional libraries.
+
+Everything else is a `ValueError` (a value) or a `TypeError` (a kind). Each message names the field, what was found, what
+was wanted and the mend.
+"""
+
+import importlib
+from types import ModuleType
+
+
+class FileFormatError(ValueError):
+    """A file is damaged, truncated, foreign, or of a format number that this version does not know."""
+
+
+class FingerprintError(ValueError):
+    """A file holds another structure than the one it is loaded into; the message names the fields that differ."""
+
+
+class ExportError(ValueError):
+    """A policy cannot be exported, or its export did not prove equal; nothing was written."""
+
+
+class MissingExtraError(ImportError):
+    """An optional library is needed and absent; the message has the `pip install` line."""
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Import an optional library, named as in `import module`, that the extra `perdure[extra]` installs.
+
+    Raises: MissingExtraError with the line that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+            raise
+        raise MissingExtraError(
+            f'{module} is not installed. Install it with: pip install "perdure[{extra}]"', name=error.name
+        ) from error
