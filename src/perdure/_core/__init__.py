@@ -1,5 +1,8 @@
 """What every room stands on."""
 
+from ._debug import check as check, is_debug as is_debug, set_debug as set_debug
+from ._description import describe as describe, fingerprint as fingerprint, fingerprint_of as fingerprint_of
+from ._differences import differences as differences, listing as listing
 from ._errors import (
     ExportError as ExportError,
     FileFormatError as FileFormatError,
@@ -7,5 +10,14 @@ from ._errors import (
     MissingExtraError as MissingExtraError,
     import_extra as import_extra,
 )
-from ._registry import register as register
+from ._files import atomic_write as atomic_write, read_bytes as read_bytes, sha256 as sha256, with_suffix as with_suffix
+from ._json import dumps_json as dumps_json, loads_json as loads_json
+from ._leaves import (
+    leaf_from_numpy as leaf_from_numpy,
+    leaf_to_numpy as leaf_to_numpy,
+    leaves_with_paths as leaves_with_paths,
+)
+from ._rebuild import rebuild as rebuild
+from ._registry import lookup as lookup, name_of as name_of, register as register
+from ._serializable import Serializable as Serializable
 from ._tree import AbstractConstant as AbstractConstant, select as select, split_trainable as split_trainable

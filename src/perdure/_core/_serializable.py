@@ -1,0 +1,170 @@
+"""`.eqx` files: `module.serialize(path)` and `Module.deserialize(path, *constructor_arguments)`.
+
+Layout, integers little-endian:
+
+    32 bytes   fingerprint: SHA-256 of the canonical JSON of [format number, description]
+    ...        the leaves one after the other, each as numpy's .npy, in the order of `equinox.tree_serialise_leaves`
+    n bytes    the description, canonical JSON (see `_description`)
+    8 bytes    n
+    4 bytes    format number
+    8 bytes    magic "PERDURE" and a newline
+    32 bytes   SHA-256 of all bytes before it
+"""
+
+import hashlib
+import io
+import struct
+from pathlib import Path
+from typing import Any, Self
+
+import equinox as eqx
+import jax.tree_util as jtu
+import numpy as np
+
+from ._description import FORMAT, describe, fingerprint_of
+from ._differences import differences
+from ._errors import FileFormatError, FingerprintError
+from ._files import atomic_write, read_bytes, with_suffix
+from ._json import dumps_json, loads_json
+from ._leaves import check_leaf, describe_leaf, is_stored, leaf_from_numpy, leaf_to_numpy, leaves_with_paths
+from ._registry import register_if_free
+
+_MAGIC = b"PERDURE\n"
+_FOOTER = struct.Struct("<QI8s")
+_NPY = b"\x93NUMPY"
+_SMALLEST = 32 + _FOOTER.size + 32
+
+
+def _root(cls: type) -> str:
+    """What messages call the module: "policy" for a policy, else its class."""
+    return "policy" if "policy" in cls.__name__.lower() else cls.__name__
+
+
+def pack(module: Any) -> bytes:
+    """The content of an `.eqx` file."""
+    description = describe(module, root=_root(type(module)))
+    body = io.BytesIO()
+    body.write(fingerprint_of(description))
+    for _, leaf in leaves_with_paths(module):
+        np.save(body, leaf_to_numpy(leaf), allow_pickle=False)
+    text = dumps_json(description)
+    body.write(text + _FOOTER.pack(len(text), FORMAT, _MAGIC))
+    body.write(hashlib.sha256(body.getbuffer()).digest())
+    return body.getvalue()
+
+
+def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Fingerprint, leaf data and description of a file that is whole."""
+    if len(data) < _SMALLEST or data[-40:-32] != _MAGIC:
+        foreign = ""
+        if data.startswith(_NPY):
+            foreign = " It looks like a file of equinox.tree_serialise_leaves; read it with tree_deserialise_leaves."
+        elif data[32 : 32 + len(_NPY)] == _NPY:
+            foreign = " If another library wrote it (Lerax has such files), import it with perdure.importer."
+        raise FileFormatError(f"not a Perdure .eqx file, or it was cut off: the footer is missing.{foreign}")
+    if hashlib.sha256(data[:-32]).digest() != data[-32:]:
+        raise FileFormatError("the file is damaged: its SHA-256 is not the one in its footer. Take another copy.")
+    length, number, _ = _FOOTER.unpack(data[-_SMALLEST + 32 : -32])
+    if number != FORMAT:
+        raise FileFormatError(
+            f"format {number} is not known to this version, which reads format {FORMAT}. Update perdure."
+        )
+    end = len(data) - _FOOTER.size - 32
+    if length > end - 32:
+        raise FileFormatError(f"the description claims {length} bytes, but only {end - 32} are there.")
+    return data[:32], data[32 : end - length], data[end - length : end]
+
+
+def _read_array(data: memoryview, start: int, dtype: np.dtype, shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
+    """The `.npy` array at `start`, which must be of this dtype and shape, and where it ends."""
+    file = io.BytesIO(data[start : start + 4096])  # headers are 128 bytes; never more than this is parsed
+    try:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise FileFormatError(f"an array in .npy version {version}, only (1, 0) is written.")
+        found, fortran, found_dtype = np.lib.format.read_array_header_1_0(file)
+    except (ValueError, SyntaxError, EOFError) as error:
+        raise FileFormatError(f"an array header cannot be read: {str(error)[:120]}") from error
+    if dtype.name == "bfloat16" and found_dtype == np.dtype("V2"):  # .npy has no name for bfloat16
+        found_dtype = dtype
+    if fortran or found != shape or found_dtype != dtype:
+        raise FileFormatError(f"an array is {found_dtype}{list(found)}, the description says {dtype}{list(shape)}.")
+    begin = start + file.tell()
+    end = begin + dtype.itemsize * int(np.prod(shape, dtype=object))
+    if end > len(data):
+        raise FileFormatError("the leaf data ends too early.")
+    return np.frombuffer(data[begin:end], dtype).reshape(shape), end
+
+
+def unpack(data: bytes, skeleton: Any) -> Any:
+    """`skeleton` with the leaves of an `.eqx` file's content; its arrays may be `jax.ShapeDtypeStruct`.
+
+    Raises: FileFormatError if the content is damaged or foreign, FingerprintError if it is of another structure.
+    """
+    fingerprint, body, text = _split(data)
+    found = loads_json(text)
+    if fingerprint_of(found) != fingerprint:
+        raise FileFormatError("the fingerprint is not that of the description in the file.")
+    root = _root(type(skeleton))
+    expected = describe(skeleton, root=root)
+    if fingerprint_of(expected) != fingerprint:
+        lines = "\n  ".join(differences(expected, found, root=root))
+        raise FingerprintError(
+            f"the file holds another structure than the one it is loaded into:\n  {lines}\n"
+            "Pass the constructor arguments it was saved with."
+        )
+    leaves, structure = jtu.tree_flatten(skeleton)
+    view, position = memoryview(body), 0
+    for i, leaf in enumerate(leaves):
+        if is_stored(leaf):
+            node = describe_leaf(leaf)
+            array, position = _read_array(view, position, *check_leaf(node))
+            leaves[i] = leaf_from_numpy(array, node)
+    if position != len(body):
+        raise FileFormatError(f"{len(body) - position} bytes follow the last array.")
+    return jtu.tree_unflatten(structure, leaves)
+
+
+def _skeleton(cls: type, *args: Any, **kwargs: Any) -> Any:
+    """`cls(*args, **kwargs)` with shapes for arrays: nothing is computed or allocated, where the constructor allows."""
+    try:
+        return eqx.filter_eval_shape(cls, *args, **kwargs)
+    except Exception:  # it looked at a value of an array; if it is at fault otherwise, it will say so again
+        return cls(*args, **kwargs)
+
+
+class Serializable(eqx.Module):
+    """Base class of modules that are saved to and loaded from `.eqx` files. Subclasses are registered by their name.
+
+    What is saved: every leaf that Equinox saves, bit for bit. What must be given again when loading, and is compared:
+    everything else, that is the class, static fields, shapes, dtypes and functions, at every depth.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        register_if_free(cls)
+
+    def serialize(self, path: str | Path) -> None:
+        """Save to `path`, to which `.eqx` is added if missing. A file that was there is replaced in one step.
+
+        Raises: TypeError if a field cannot be saved: a function without a registered name, an object of no known kind.
+        """
+        atomic_write(with_suffix(path, ".eqx"), pack(self))
+
+    @classmethod
+    def deserialize(cls, path: str | Path, *args: Any, **kwargs: Any) -> Self:
+        """Load from `path`, to which `.eqx` is added if missing.
+
+        `args` and `kwargs` are those of the constructor. What decides the structure (an environment, widths, settings)
+        must be as it was when the file was saved; what only fills leaves (a key, the numbers of leaves) may be anything.
+
+        Raises: FingerprintError (a ValueError) naming the fields that differ and both values; FileFormatError (a
+        ValueError) for a damaged, truncated or foreign file; FileNotFoundError naming the path that was tried.
+        """
+        path = with_suffix(path, ".eqx")
+        data = read_bytes(path)
+        skeleton = _skeleton(cls, *args, **kwargs)
+        try:
+            return unpack(data, skeleton)
+        except (FileFormatError, FingerprintError) as error:
+            raise type(error)(f"{path}: {error}") from error
