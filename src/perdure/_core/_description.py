@@ -14,6 +14,7 @@ no process, machine, hash seed, Python version or `repr`. Each value is one of
     {"function": "tanh"}                                             a registered function
     {"partial": ..., "arguments": [...], "keywords": {...}}          functools.partial of one
     {"class": "Box", "fields": [["low", ...], ...]}                  a module, frozen dataclass or named tuple
+    {"default": 0.5}                                                 a field never set: the value is the class's own
     {"leaf": "jax", "dtype": "float32", "shape": [64, 4]}            a leaf, whose value is stored apart (see `_leaves`)
 
 Numbers in static fields are values; Python numbers in other fields of a module are leaves. The fields of a class are
@@ -49,7 +50,7 @@ def is_frozen_dataclass(cls: type) -> bool:
 
 
 def fields_of(cls: type) -> dict[str, bool]:
-    """Field name -> whether it is static, for the classes that files hold: modules, frozen dataclasses, named tuples."""
+    """Field name -> whether it is static, for what files hold: modules, frozen dataclasses, named tuples."""
     if is_named_tuple(cls):
         return dict.fromkeys(cls._fields, False)  # type: ignore[attr-defined]
     always = not issubclass(cls, eqx.Module)  # a plain dataclass, such as a space, is no tree: all of it is static
@@ -75,6 +76,11 @@ def describe(tree: Any, *, root: str = "policy", registered_only: bool = False) 
     return _describe(tree, root, False, registered_only, MAX_DEPTH)
 
 
+def describe_default(cls: type, name: str) -> Any:
+    """What a field of `cls` that was never set is described by, or None if the class has no value for it."""
+    return {"default": _describe(getattr(cls, name), name, True, False, MAX_DEPTH)} if hasattr(cls, name) else None
+
+
 def _describe(value: Any, path: str, static: bool, registered_only: bool, depth: int) -> Any:
     if depth == 0:
         raise TypeError(f"{path} is nested more than {MAX_DEPTH} deep. Does it contain itself?")
@@ -89,10 +95,13 @@ def _describe(value: Any, path: str, static: bool, registered_only: bool, depth:
                 f"{path} is of the class {cls.__qualname__}, which is not registered, so no file of it could be loaded "
                 "again. Decorate the class with @perdure.utils.register."
             )
-        fields = fields_of(cls).items()
-        members = [
-            [name, inner(getattr(value, name), f"{path}.{name}", static or is_static)] for name, is_static in fields
-        ]
+        members = []
+        for name, is_static in fields_of(cls).items():
+            where = f"{path}.{name}"
+            if is_named_tuple(cls) or name in vars(value):
+                members.append([name, inner(getattr(value, name), where, static or is_static)])
+            else:  # a constructor of its own left it at the class's value, so it is no leaf for JAX either
+                members.append([name, {"default": inner(getattr(value, name), where, True)}])
         return {"class": name_of(cls), "fields": members}
     if is_stored(value) and not static:
         return _described_leaf(value, path)
@@ -193,6 +202,6 @@ def _describe_numpy(value: np.generic | np.ndarray, path: str) -> dict[str, Any]
 
 
 def describe_entry(entry: bool | int | float) -> Any:
-    """One entry of a static array: like `describe_float`, but short, as there may be many: "inf" for `{"float": "inf"}`."""
+    """One entry of a static array: like `describe_float`, but "inf" for `{"float": "inf"}`, as there may be many."""
     described = describe_float(entry) if isinstance(entry, float) else entry
     return described["float"] if isinstance(described, dict) else described

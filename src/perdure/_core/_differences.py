@@ -24,6 +24,8 @@ def _text(node: Any) -> str:
     match node:
         case {"class": name}:
             return str(name)
+        case {"default": value}:
+            return f"{_text(value)} (from the class)"
         case {"leaf": "python", "dtype": dtype}:
             return f"a stored {dtype}"
         case {"leaf": "jax", "dtype": dtype, "shape": shape}:
@@ -73,14 +75,14 @@ def _members(node: Any, path: str) -> list[tuple[str, Any]]:
 
 
 def listing(description: Any, *, root: str = "policy") -> Iterator[tuple[str, str]]:
-    """`(path, value in words)` of everything described, from the root down: `("policy.layers[0].bias", "float32[64]")`."""
+    """`(path, value in words)` of all that is described, root first: `("policy.layers[0].bias", "float32[64]")`."""
     yield root, _short(_text(description), description)
     for path, member in _members(description, root):
         yield from listing(member, root=path)
 
 
 def differences(expected: Any, found: Any, limit: int = 5, *, root: str = "policy") -> list[str]:
-    """The first `limit` fields in which the description in a file (`found`) is not the `expected` one, both values each.
+    """The first `limit` fields in which the description in a file (`found`) is not the `expected`, with both values.
 
     `policy.layers[1].weight: file has float32[64,64], this policy needs float32[32,32]`
     """

@@ -26,9 +26,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"There is no file {str(path)!r}. Look for a wrong folder or a typing error."
-        ) from error
+        raise FileNotFoundError(f"There is no file {str(path)!r}. Check the folder and the name.") from error
 
 
 def fsync_directory(path: Path) -> None:

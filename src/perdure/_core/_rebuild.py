@@ -13,8 +13,17 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from ._description import FLOATS, MAX_DEPTH, describe_entry, fields_of, is_frozen_dataclass, is_named_tuple
+from ._description import (
+    FLOATS,
+    MAX_DEPTH,
+    describe_default,
+    describe_entry,
+    fields_of,
+    is_frozen_dataclass,
+    is_named_tuple,
+)
 from ._errors import FileFormatError
+from ._json import dumps_json
 from ._leaves import check_shape, dtype_named, escape, leaf_from_numpy
 from ._registry import lookup
 
@@ -110,10 +119,13 @@ class _Builder:
                 f"{where}: the file has {name} with the fields {', '.join(found)[:200]}; this version of the class has "
                 f"{', '.join(wanted)}."
             )
-        values = {
-            field: self.build(node, f"{where}.{field}", (*path, escape(field)), static or wanted[field], depth - 1)
-            for field, node in pairs
-        }
+        values = {}
+        for field, node in pairs:
+            if isinstance(node, dict) and node.keys() == {"default"} and not is_named_tuple(cls):
+                check_default(cls, field, node, where)
+            else:
+                part = (*path, escape(field))
+                values[field] = self.build(node, f"{where}.{field}", part, static or wanted[field], depth - 1)
         try:
             return make(cls, values)
         except Exception as error:  # the class is the user's, so is the kind of its complaint
@@ -147,13 +159,23 @@ class _Builder:
 _STATIC_ONLY = {"array", "scalar", "float", "int"}
 
 
+def check_default(cls: type, field: str, node: dict, where: str) -> None:
+    """Refuse a file that relies on another value of a field of the class than the class has."""
+    try:
+        same = dumps_json(node) == dumps_json(describe_default(cls, field))
+    except TypeError:
+        same = False
+    if not same:
+        raise FileFormatError(f"{where}.{field}: the file takes it from the class, which now has another value.")
+
+
 def make(cls: type, values: dict[str, Any]) -> Any:
     """An instance of `cls` with these fields, checked by its `__check_init__`s but not by its constructor."""
     if is_named_tuple(cls):
         return tuple.__new__(cls, [values[field] for field in fields_of(cls)])
-    instance = object.__new__(cls)
-    for field in fields_of(cls):
-        object.__setattr__(instance, field, values[field])
+    instance: Any = object.__new__(cls)
+    for field, value in values.items():
+        object.__setattr__(instance, field, value)
     for parent in cls.__mro__:
         if "__check_init__" in parent.__dict__:
             parent.__dict__["__check_init__"](instance)
@@ -196,8 +218,8 @@ def _parsed(parse: Any, text: str, where: str) -> Any:
 
 def number(entry: Any, dtype: np.dtype, where: str) -> bool | int | float:
     """One entry of a static array, of exactly the kind and range of `dtype`."""
-    value = FLOATS[entry] if isinstance(entry, str) and entry in FLOATS else entry
-    wanted = {"b": bool, "i": int, "u": int}.get(dtype.kind, float)
+    value: Any = FLOATS[entry] if isinstance(entry, str) and entry in FLOATS else entry
+    wanted: Any = {"b": bool, "i": int, "u": int}.get(dtype.kind, float)
     if type(value) is wanted and dtype.kind != "c":
         try:
             with np.errstate(over="ignore"):

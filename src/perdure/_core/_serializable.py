@@ -67,7 +67,7 @@ def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
     length, number, _ = _FOOTER.unpack(data[-_SMALLEST + 32 : -32])
     if number != FORMAT:
         raise FileFormatError(
-            f"format {number} is not known to this version, which reads format {FORMAT}. Update perdure."
+            f"format {number} is unknown to this version, which reads format {FORMAT}. Update perdure."
         )
     end = len(data) - _FOOTER.size - 32
     if length > end - 32:
@@ -156,7 +156,7 @@ class Serializable(eqx.Module):
         """Load from `path`, to which `.eqx` is added if missing.
 
         `args` and `kwargs` are those of the constructor. What decides the structure (an environment, widths, settings)
-        must be as it was when the file was saved; what only fills leaves (a key, the numbers of leaves) may be anything.
+        must be as it was when the file was saved; what only fills leaves (a key, numbers that are leaves) may differ.
 
         Raises: FingerprintError (a ValueError) naming the fields that differ and both values; FileFormatError (a
         ValueError) for a damaged, truncated or foreign file; FileNotFoundError naming the path that was tried.

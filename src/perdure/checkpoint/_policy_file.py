@@ -1,0 +1,155 @@
+"""One self-describing file for one policy: `policy.safetensors`, what one publishes.
+
+A safetensors file whose tensors are the leaves by path (`actor.layers.0.weight`) and whose metadata are strings:
+
+    format        "perdure.policy/1"
+    description   canonical JSON of everything but the leaves' values (see `perdure._core._description`)
+    fingerprint   SHA-256 of the canonical JSON of [1, description]; the same as in an `.eqx` file of the policy
+    metadata      the user's own, canonical JSON
+    perdure, jax  the versions that wrote it
+    digest        SHA-256, in hexadecimal, of the canonical JSON of [m, t]: m is the metadata without the digest, t the
+                  list, sorted by name, of [name, dtype code, shape, SHA-256 of the tensor's bytes in hexadecimal]
+
+Canonical JSON: keys sorted, no spaces, ASCII.
+"""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+
+import perdure.policy  # so that our own policies are registered
+from perdure._core import (
+    FileFormatError,
+    atomic_write,
+    describe,
+    dumps_json,
+    fingerprint_of,
+    leaf_to_numpy,
+    leaves_with_paths,
+    listing,
+    loads_json,
+    read_bytes,
+    rebuild,
+    sha256,
+    with_suffix,
+)
+
+from ._tensors import pack_tensors, read_header, view_tensors
+
+FORMAT = "perdure.policy/1"
+_STRINGS = ("description", "digest", "fingerprint", "jax", "metadata", "perdure")
+
+
+class PolicyHeader(NamedTuple):
+    """What a policy file says of itself."""
+
+    description: Any  # JSON, see `perdure._core._description`
+    fingerprint: str  # 64 hexadecimal digits
+    digest: str  # 64 hexadecimal digits; compared with the content by `load_policy`, not when only the header is read
+    metadata: dict[str, Any]  # the user's
+    perdure_version: str
+    jax_version: str
+    tensors: dict[str, str]  # path -> "F32[64,4]"
+
+    def listing(self) -> list[tuple[str, str]]:
+        """Every field as `(path, value in words)`."""
+        return list(listing(self.description))
+
+
+def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Any], content: bytes, start: int) -> str:
+    def spell(name: str) -> list[Any]:
+        entry = tensors[name]
+        begin, end = entry["data_offsets"]
+        hashed = hashlib.sha256(memoryview(content)[start + begin : start + end]).hexdigest()
+        return [name, entry["dtype"], entry["shape"], hashed]
+
+    named = {name: text for name, text in metadata.items() if name != "digest"}
+    return sha256(dumps_json([named, [spell(name) for name in sorted(tensors)]]))
+
+
+def save_policy(path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, Any] | None = None) -> None:
+    """Save a policy (or any module) as one file that says by itself what it holds.
+
+    `.safetensors` is added to `path` if missing. A file that was there is replaced in one step. `metadata` is yours:
+    anything that JSON has, given back by `read_policy_header`.
+
+    Raises: TypeError if a field cannot be saved or its class is not registered, ValueError for metadata not in JSON.
+    """
+    description = describe(policy, registered_only=True)
+    tensors = {name: leaf_to_numpy(leaf) for name, leaf in leaves_with_paths(policy)}
+    rebuild(description, tensors)  # what cannot be loaded is not saved
+    header = {
+        "format": FORMAT,
+        "description": dumps_json(description).decode(),
+        "fingerprint": fingerprint_of(description).hex(),
+        "metadata": dumps_json(dict(metadata or {})).decode(),
+        "perdure": perdure.__version__,
+        "jax": jax.__version__,
+    }
+    # The digest has a fixed length and covers neither itself nor the header, so it can be taken from a first packing.
+    content = pack_tensors(tensors, {**header, "digest": "0" * 64})
+    entries, _, start = read_header(io.BytesIO(content), len(content))
+    digest = _digest(header, entries, content, start)
+    atomic_write(with_suffix(path, ".safetensors"), pack_tensors(tensors, {**header, "digest": digest}))
+
+
+def _parse_header(metadata: dict[str, str], tensors: dict[str, Any]) -> PolicyHeader:
+    if metadata.get("format") != FORMAT:
+        found = metadata.get("format")
+        raise FileFormatError(
+            f"format {found[:40]!r} is not known to this version, which reads {FORMAT}. Update perdure."
+            if found
+            else "a safetensors file, but not one of a Perdure policy: its metadata has no 'format'."
+        )
+    if missing := [name for name in _STRINGS if name not in metadata]:
+        raise FileFormatError(f"the metadata has no {', '.join(missing)}.")
+    description, user = loads_json(metadata["description"]), loads_json(metadata["metadata"])
+    if fingerprint_of(description).hex() != metadata["fingerprint"]:
+        raise FileFormatError("the fingerprint is not that of the description in the file.")
+    if not isinstance(user, dict):
+        raise FileFormatError("the user's metadata is not a JSON object.")
+    shapes = {name: f"{e['dtype']}[{','.join(map(str, e['shape']))}]" for name, e in tensors.items()}
+    versions = metadata["perdure"], metadata["jax"]
+    return PolicyHeader(description, metadata["fingerprint"], metadata["digest"], user, *versions, shapes)
+
+
+def read_policy_header(path: str | Path) -> PolicyHeader:
+    """What a policy file says of itself. Reads the header only: no class is needed, and the digest is not compared.
+
+    Raises: FileFormatError naming the file, FileNotFoundError naming the path that was tried.
+    """
+    path = with_suffix(path, ".safetensors")
+    if not path.exists():
+        read_bytes(path)
+    try:
+        with open(path, "rb") as file:
+            tensors, metadata, _ = read_header(file, path.stat().st_size)
+        return _parse_header(metadata, tensors)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from error
+
+
+def load_policy(path: str | Path) -> Any:
+    """The policy in a file, without constructor arguments or an environment.
+
+    `.safetensors` is added to `path` if missing. Nothing in the file is run or imported: its classes and functions must
+    be registered, which Perdure's own are, and yours are once their module is imported.
+
+    Raises: FileFormatError (a ValueError) naming the file, for any changed bit, truncation or unknown class;
+    FileNotFoundError naming the path that was tried.
+    """
+    path = with_suffix(path, ".safetensors")
+    content = read_bytes(path)
+    try:
+        tensors, metadata, start = read_header(io.BytesIO(content), len(content))
+        if _digest(metadata, tensors, content, start) != metadata.get("digest") and "format" in metadata:
+            raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
+        header = _parse_header(metadata, tensors)
+        return rebuild(header.description, view_tensors(content, tensors, start))
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from error
