@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ._base import AbstractEnv
-from .classic_control import CartPole
+from .classic_control import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum
 from .wrapper import TimeLimit
 
 
@@ -16,7 +16,11 @@ class Registration(NamedTuple):
 
 
 _registrations = {
+    "Acrobot-v1": Registration(Acrobot, 500),
     "CartPole-v1": Registration(CartPole, 500),
+    "MountainCar-v0": Registration(MountainCar, 200),
+    "MountainCarContinuous-v0": Registration(MountainCarContinuous, 999),
+    "Pendulum-v1": Registration(Pendulum, 200),
 }
 
 

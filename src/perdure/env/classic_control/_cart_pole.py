@@ -6,7 +6,7 @@ Agrees with CartPole-v1 of Gymnasium 1.x, which `perdure.env.make("CartPole-v1")
 """
 
 import math
-from typing import Literal, final
+from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ class CartPole(AbstractEnv):
     position_limit: float = 2.4  # m, the cart fails beyond it
     angle_limit: float = 12 * 2 * math.pi / 360  # rad, the pole has fallen beyond it
     reset_bound: float = 0.05  # every entry of a first state is uniform in [-reset_bound, reset_bound)
-    kinematics_integrator: Literal["euler", "semi-implicit euler"] = eqx.field(static=True, default="euler")
+    kinematics_integrator: str = eqx.field(static=True, default="euler")  # or "semi-implicit euler"
 
     def __check_init__(self) -> None:
         if self.kinematics_integrator not in ("euler", "semi-implicit euler"):
@@ -58,7 +58,7 @@ class CartPole(AbstractEnv):
         return state, state
 
     def step(self, state: CartPoleState, action: Int[Array, ""], *, key: Key[Array, ""]) -> TimeStep:
-        position, velocity, angle, angular_velocity = state
+        _, velocity, angle, angular_velocity = state
         force = jnp.where(action == 1, self.force, -self.force)
         total_mass = self.cart_mass + self.pole_mass
         pole_moment = self.pole_mass * self.half_length
@@ -70,13 +70,11 @@ class CartPole(AbstractEnv):
         )
         acceleration = push - pole_moment * angular_acceleration * cos / total_mass
 
-        next_velocity = velocity + self.dt * acceleration
-        next_angular_velocity = angular_velocity + self.dt * angular_acceleration
         if self.kinematics_integrator == "semi-implicit euler":
-            velocity, angular_velocity = next_velocity, next_angular_velocity
-        position = position + self.dt * velocity
-        angle = angle + self.dt * angular_velocity
-
-        state = jnp.stack([position, next_velocity, angle, next_angular_velocity])
-        failed = (jnp.abs(position) > self.position_limit) | (jnp.abs(angle) > self.angle_limit)
+            velocity = velocity + self.dt * acceleration
+            angular_velocity = angular_velocity + self.dt * angular_acceleration
+        # One sum of vectors and one comparison of vectors: XLA compiles this to a loop several times faster on a CPU
+        # than entries added and compared one by one.
+        state = state + self.dt * jnp.stack([velocity, acceleration, angular_velocity, angular_acceleration])
+        failed = jnp.any(jnp.abs(state) > jnp.asarray([self.position_limit, jnp.inf, self.angle_limit, jnp.inf]))
         return TimeStep(state, state, jnp.ones((), jnp.float32), failed, jnp.zeros((), bool))

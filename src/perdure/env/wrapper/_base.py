@@ -38,6 +38,10 @@ class AbstractWrapper(AbstractEnv):
     def restart(self, state: State, *, key: Key[Array, ""]) -> tuple[State, Any]:
         return self.env.restart(state, key=key)
 
+    @property
+    def carries_over(self) -> bool:
+        return self.env.carries_over
+
     def action_mask(self, state: State) -> Bool[Array, " mask_size"] | None:
         return self.env.action_mask(state)
 
