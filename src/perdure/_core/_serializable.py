@@ -15,7 +15,7 @@ import hashlib
 import io
 import struct
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax.tree_util as jtu
@@ -29,6 +29,7 @@ from ._json import dumps_json, loads_json
 from ._leaves import check_leaf, describe_leaf, is_stored, leaf_from_numpy, leaf_to_numpy, leaves_with_paths
 from ._registry import register_if_free
 
+S = TypeVar("S")  # not typing.Self, which beartype takes only on classes it decorates itself
 _MAGIC = b"PERDURE\n"
 _FOOTER = struct.Struct("<QI8s")
 _NPY = b"\x93NUMPY"
@@ -152,7 +153,7 @@ class Serializable(eqx.Module):
         atomic_write(with_suffix(path, ".eqx"), pack(self))
 
     @classmethod
-    def deserialize(cls, path: str | Path, *args: Any, **kwargs: Any) -> Self:
+    def deserialize(cls: type[S], path: str | Path, *args: Any, **kwargs: Any) -> S:
         """Load from `path`, to which `.eqx` is added if missing.
 
         `args` and `kwargs` are those of the constructor. What decides the structure (an environment, widths, settings)
