@@ -1,1 +1,6 @@
+"""Algorithms: settings, sources and mathematics on shared loops."""
 
+from ._base import AbstractAlgorithm as AbstractAlgorithm
+from ._math import gae as gae, polyak as polyak, td_target as td_target
+from ._ppo import PPO as PPO
+from ._dqn import DQN as DQN

@@ -1,1 +1,5 @@
+"""Action distributions: sample, mode, log-probability, entropy."""
 
+from ._base import AbstractDistribution as AbstractDistribution
+from ._categorical import Bernoulli as Bernoulli, Categorical as Categorical, MultiCategorical as MultiCategorical
+from ._normal import Normal as Normal, SquashedNormal as SquashedNormal

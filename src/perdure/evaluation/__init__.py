@@ -1,1 +1,3 @@
+"""How well a policy does."""
 
+from ._native import evaluate as evaluate

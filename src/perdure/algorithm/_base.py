@@ -1,0 +1,183 @@
+"""What every algorithm offers: `init`, `run`, `learn`. The loop around the loop lives here, once."""
+
+import time
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Key
+
+from perdure.callback import AbstractCallback, ProgressBar, Record
+from perdure.env import AbstractEnv
+
+from ._interrupt import catch_interrupt
+
+CHUNK = 256  # iterations at most in one compiled call; also the length of the metrics that it returns
+CHUNK_SECONDS = 0.25  # how long a call should take, so that a progress bar moves and Ctrl-C is heard
+
+
+class TrainState(Protocol):
+    """What the outer loop needs to know of a training state; it is one module of arrays and holds everything."""
+
+    iteration: Int[Array, ""]
+    policy: Any
+
+
+State = TypeVar("State", bound=TrainState)
+
+
+class AbstractAlgorithm(eqx.Module, Generic[State]):
+    """Settings and mathematics. The state is apart: `init` makes it, `run` takes it and gives the next one.
+
+    Resuming is exact: running 2n steps gives the same bits as running n steps twice.
+    """
+
+    @abstractmethod
+    def init(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> State:
+        """A fresh training state that owns everything training needs: networks, optimiser, environments, key."""
+
+    @abstractmethod
+    def iterate(self, state: State) -> tuple[State, dict[str, Array]]:
+        """One iteration: collect, then learn. Metrics are scalars, and sums over the episodes that ended."""
+
+    @property
+    @abstractmethod
+    def steps_per_iteration(self) -> int:
+        """Environment steps of one iteration, all environments together."""
+
+    @property
+    def steps_before_learning(self) -> int:
+        """Environment steps that `init` takes already."""
+        return 0
+
+    def steps_taken(self, state: State) -> int:
+        """Environment steps since `init`, all environments together."""
+        return self.steps_before_learning + int(state.iteration) * self.steps_per_iteration
+
+    def run(self, state: State, steps: int, *, callbacks: Sequence[AbstractCallback] = ()) -> State:
+        """The state after at least `steps` more environment steps (whole iterations). `state` itself stays valid.
+
+        Ctrl-C ends it early: the state up to there is returned, with a warning.
+
+        Raises: ValueError if `steps` is below 1.
+        """
+        if steps < 1:
+            raise ValueError(f"steps={steps}, but training needs at least one environment step.")
+        iterations = -(-steps // self.steps_per_iteration)
+        return drive(self, state, int(state.iteration) + iterations, callbacks)
+
+    def learn(
+        self,
+        env: AbstractEnv,
+        policy: Any,
+        *,
+        total_timesteps: int,
+        key: Key[Array, ""],
+        callbacks: Sequence[AbstractCallback] | None = None,
+    ) -> Any:
+        """A policy of the same kind, trained for at least `total_timesteps` environment steps (whole iterations).
+
+        `callbacks` defaults to a progress bar. Ctrl-C ends it early: the policy learned up to there is returned, with a
+        warning.
+
+        Raises: ValueError if `total_timesteps` is below one iteration.
+        """
+        least = self.steps_before_learning + self.steps_per_iteration
+        if total_timesteps < least:
+            raise ValueError(
+                f"total_timesteps={total_timesteps}, but {type(self).__name__} learns for the first time after {least} "
+                f"environment steps. Set total_timesteps to at least {least}, or make the rollout smaller."
+            )
+        state = self.init(env, policy, key=key)
+        iterations = -(-(total_timesteps - self.steps_before_learning) // self.steps_per_iteration)
+        return drive(self, state, iterations, [ProgressBar()] if callbacks is None else callbacks).policy
+
+
+@eqx.filter_jit(donate="all-except-first")
+def run_compiled(
+    algorithm: AbstractAlgorithm[State], state: State, iterations: Int[Array, ""]
+) -> tuple[State, dict[str, Array]]:
+    """`iterations` (at most `CHUNK`) iterations in one compiled loop, and the metrics of each.
+
+    The number of iterations is an argument, so every call runs the same program, whatever the length: that is what makes
+    resuming exact. The state's memory is reused for the result.
+    """
+    arrays, static = eqx.partition(state, eqx.is_array)
+
+    def iterate(arrays: Any) -> tuple[Any, dict[str, Array]]:
+        state, metrics = algorithm.iterate(eqx.combine(arrays, static))
+        return eqx.filter(state, eqx.is_array), metrics
+
+    def body(i: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        arrays, metrics = iterate(carry[0])
+        return arrays, jax.tree.map(lambda log, x: log.at[i].set(x), carry[1], metrics)
+
+    empty = jax.tree.map(lambda x: jnp.zeros((CHUNK, *x.shape), x.dtype), jax.eval_shape(iterate, arrays)[1])
+    arrays, metrics = jax.lax.fori_loop(0, iterations, body, (arrays, empty))
+    return eqx.combine(arrays, static), metrics
+
+
+def drive(
+    algorithm: AbstractAlgorithm[State], state: State, last: int, callbacks: Sequence[AbstractCallback]
+) -> State:
+    """Run up to iteration `last` in compiled chunks, telling callbacks between them.
+
+    Where the chunks are cut depends on the clock and on the callbacks; what they compute does not.
+    """
+    began = time.perf_counter()
+    first = at = int(state.iteration)
+    state = jax.tree.map(lambda x: x.copy() if eqx.is_array(x) else x, state)  # the loop reuses its own memory only
+
+    def steps_at(iteration: int) -> int:
+        return algorithm.steps_before_learning + iteration * algorithm.steps_per_iteration
+
+    def record(metrics: dict[str, float], speed: float) -> Record:
+        elapsed = time.perf_counter() - began
+        return Record(steps_at(at), steps_at(last), at, elapsed, speed, metrics, type(algorithm).__name__, state)
+
+    for callback in callbacks:
+        callback.on_start(record({}, 0.0))
+    size, stop, metrics = 1, False, dict[str, float]()
+    with catch_interrupt() as interrupted:
+        while at < last and not stop and not interrupted():
+            size = min(size, last - at, *(iterations_until_due(c, at, steps_at) for c in callbacks))
+            before, chunk_began = at, time.perf_counter()
+            state, log = run_compiled(algorithm, state, jnp.asarray(size, jnp.int32))
+            metrics = summary(jax.device_get(log), size)
+            seconds, at = time.perf_counter() - chunk_began, at + size
+            for callback in callbacks:  # every one is told, even if an earlier one stops
+                if iterations_until_due(callback, before, steps_at) == at - before or callback.frequency is None:
+                    stop = callback.on_chunk(record(metrics, size * algorithm.steps_per_iteration / seconds)) or stop
+            if before > first:  # the first chunk also compiled, so its time says nothing
+                size = int(np.clip(size * CHUNK_SECONDS / seconds, 1, CHUNK))
+    speed = (at - first) * algorithm.steps_per_iteration / max(time.perf_counter() - began, 1e-9)
+    for callback in callbacks:
+        callback.on_end(record(metrics, speed))
+    if interrupted():
+        warnings.warn(f"Interrupted after {steps_at(at)} of {steps_at(last)} steps; what was learned so far is kept.", stacklevel=3)
+    return state
+
+
+def iterations_until_due(callback: AbstractCallback, iteration: int, steps_at: Callable[[int], int]) -> int:
+    """How many iterations from here until the callback's frequency has been reached once more."""
+    if callback.frequency is None:
+        return CHUNK
+    due = (steps_at(iteration) // callback.frequency + 1) * callback.frequency
+    return -(-(due - steps_at(iteration)) // (steps_at(1) - steps_at(0)))
+
+
+def summary(log: dict[str, np.ndarray], size: int) -> dict[str, float]:
+    """Means over the first `size` iterations; over the episodes that ended, for what is a sum over episodes."""
+    sums = {name: float(log[name][:size].sum()) for name in ("episodes", "return_sum", "length_sum")}
+    episodes = sums["episodes"]
+    return {
+        "episodes": episodes,
+        "episode_return": sums["return_sum"] / episodes if episodes else float("nan"),
+        "episode_length": sums["length_sum"] / episodes if episodes else float("nan"),
+        **{name: float(values[:size].mean()) for name, values in log.items() if name not in sums},
+    }

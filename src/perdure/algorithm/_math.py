@@ -1,0 +1,71 @@
+"""Arithmetic that more than one algorithm needs: advantages, targets, averages of networks, gradient steps."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, PyTree
+
+
+def gae(
+    reward: Float[Array, " time"],
+    value: Float[Array, " time"],
+    next_value: Float[Array, " time"],
+    terminated: Bool[Array, " time"],
+    truncated: Bool[Array, " time"],
+    *,
+    discount: float,
+    gae_lambda: float,
+) -> Float[Array, " time"]:
+    """Generalised advantage estimates of one environment's steps, in order of time.
+
+    delta = r + discount * (1 - terminated) * v(s') - v(s);  A = delta + discount * lambda * A', cut where an episode ends.
+
+    `next_value` is the value of the true successor, also at the last step of an episode: so a time limit cuts the trace
+    but keeps the bootstrap, and only a terminal state is worth nothing.
+
+    Source: Schulman et al. 2016, arXiv:1506.02438, eq. 11 and 16; time limits: Pardo et al. 2018, arXiv:1712.00378.
+    """
+    delta = reward + discount * jnp.where(terminated, 0.0, next_value) - value
+    decay = jnp.where(terminated | truncated, 0.0, discount * gae_lambda)
+
+    def step(advantage: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
+        delta, decay = x
+        advantage = delta + decay * advantage
+        return advantage, advantage
+
+    return jax.lax.scan(step, jnp.zeros(()), (delta, decay), reverse=True, unroll=16)[1]
+
+
+def td_target(
+    reward: Float[Array, "*batch"],
+    next_value: Float[Array, "*batch"],
+    terminated: Bool[Array, "*batch"],
+    *,
+    discount: float,
+) -> Float[Array, "*batch"]:
+    """One-step return used as a regression target.
+
+    y = r + discount * (1 - terminated) * v(s'); a time limit is *not* an end, so `truncated` is no argument.
+    No gradient flows through it.
+
+    Source: Sutton & Barto 2018, eq. 6.2; time limits: Pardo et al. 2018, arXiv:1712.00378.
+    """
+    return jax.lax.stop_gradient(reward + discount * jnp.where(terminated, 0.0, next_value))
+
+
+def polyak(target: PyTree, online: PyTree, rate: float | Float[Array, ""]) -> PyTree:
+    """`(1 - rate) * target + rate * online`, parameter by parameter: rate 1 copies and 0 keeps, to the bit.
+
+    Source: Lillicrap et al. 2016, arXiv:1509.02971, algorithm 1.
+    """
+    return jax.tree.map(lambda t, o: (1 - rate) * t + rate * o, target, online)
+
+
+def gradient_step(
+    optimizer: optax.GradientTransformation, optimizer_state: Any, parameters: PyTree, gradient: PyTree
+) -> tuple[PyTree, Any]:
+    """`(parameters, optimizer_state)` after one step of the optimiser."""
+    updates, optimizer_state = optimizer.update(gradient, optimizer_state, parameters)
+    return optax.apply_updates(parameters, updates), optimizer_state

@@ -1,0 +1,34 @@
+"""What a callback is told, and what it may do."""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What happened up to now, told to callbacks on the host between compiled chunks of training."""
+
+    step: int  # environment steps since `init`, all environments together
+    total_steps: int  # the step at which this call of `learn` or `run` ends
+    iteration: int
+    elapsed_seconds: float  # since this call began, compilation included
+    steps_per_second: float  # over the last chunk; over everything in `on_end`
+    metrics: dict[str, float]  # means over the last chunk; `episode_return` is NaN where no episode ended
+    algorithm: str
+    state: Any  # the training state; `state.policy` acts
+
+
+class AbstractCallback:
+    """Hooks on the host. They never run inside the compiled loop; training without them pays nothing."""
+
+    frequency: int | None = None  # environment steps between two calls of `on_chunk`; None: whenever a chunk ends
+
+    def on_start(self, record: Record) -> None:
+        """Before the first chunk; `metrics` is empty."""
+
+    def on_chunk(self, record: Record) -> bool:
+        """After a chunk, at every multiple of `frequency`. True stops the training here."""
+        return False
+
+    def on_end(self, record: Record) -> None:
+        """After the last chunk, also when training was interrupted."""

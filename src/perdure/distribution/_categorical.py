@@ -1,0 +1,122 @@
+"""Distributions over choices, with masks: one choice, several at once, several bits at once."""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Int, Int8, Integer, Key
+
+from perdure._core import check
+
+from ._base import AbstractDistribution
+
+FLOOR = float(np.finfo(np.float32).min)  # finite, so that a log-probability and its gradient never become NaN
+
+
+def legal(mask: Bool[Array, "*batch choices"]) -> Bool[Array, "*batch choices"]:
+    """The mask with at least one legal choice: where all are False, the first choice is legal.
+
+    An all-false mask is a mistake of the environment; with `perdure.utils.set_debug(True)` it is an error.
+    """
+    nothing = ~mask.any(-1, keepdims=True)
+    mask = check(mask, nothing.any(), "The action mask is False for every action. Allow at least one.")
+    first = jnp.arange(mask.shape[-1]) == 0
+    return mask | (nothing & first)
+
+
+def masked(logits: Float[Array, "*batch choices"], mask: Bool[Array, "*batch choices"] | None) -> Float[Array, "*batch choices"]:
+    """Logits with `FLOOR` where the choice is barred."""
+    return logits if mask is None else jnp.where(legal(mask), logits, FLOOR)
+
+
+def entropy_of(logits: Float[Array, "*batch choices"]) -> Float[Array, "*batch"]:
+    """Entropy of softmax(logits) over the last axis; a choice of probability zero adds nothing."""
+    log_p = jax.nn.log_softmax(logits)
+    p = jnp.exp(log_p)
+    return -jnp.where(p > 0, p * log_p, 0.0).sum(-1)
+
+
+@final
+class Categorical(AbstractDistribution):
+    """One of n choices, as an int32 index. Raw logits; `mask` is False where a choice is barred."""
+
+    logits: Float[Array, " choices"]
+
+    def __init__(self, logits: Float[Array, " choices"], mask: Bool[Array, " choices"] | None = None):
+        self.logits = masked(logits, mask)
+
+    def sample(self, *, key: Key[Array, ""]) -> Int[Array, ""]:
+        return jr.categorical(key, self.logits).astype(jnp.int32)
+
+    def mode(self) -> Int[Array, ""]:
+        return self.logits.argmax(-1).astype(jnp.int32)
+
+    def log_prob(self, value: Integer[Array, ""]) -> Float[Array, ""]:
+        return jnp.where(jnp.arange(self.logits.size) == value, jax.nn.log_softmax(self.logits), 0.0).sum()
+
+    def entropy(self) -> Float[Array, ""]:
+        return entropy_of(self.logits)
+
+
+@final
+class MultiCategorical(AbstractDistribution):
+    """Independent choices, as an int32 vector of indices.
+
+    `logits` and `mask` hold the choices of all components one after the other; `nvec` says how many each has.
+    """
+
+    logits: Float[Array, " choices"]
+    nvec: tuple[int, ...] = eqx.field(static=True)
+    mask: Bool[Array, " choices"] | None = None
+
+    def parts(self) -> list[Categorical]:
+        """One distribution a component."""
+        at = np.cumsum((0, *self.nvec))
+        cut = [slice(int(i), int(j)) for i, j in zip(at, at[1:], strict=False)]
+        return [Categorical(self.logits[s], None if self.mask is None else self.mask[s]) for s in cut]
+
+    def sample(self, *, key: Key[Array, ""]) -> Int[Array, " components"]:
+        keys = jr.split(key, len(self.nvec))
+        return jnp.stack([part.sample(key=k) for part, k in zip(self.parts(), keys, strict=True)])
+
+    def mode(self) -> Int[Array, " components"]:
+        return jnp.stack([part.mode() for part in self.parts()])
+
+    def log_prob(self, value: Integer[Array, " components"]) -> Float[Array, ""]:
+        return jnp.stack([part.log_prob(value[i]) for i, part in enumerate(self.parts())]).sum()
+
+    def entropy(self) -> Float[Array, ""]:
+        return jnp.stack([part.entropy() for part in self.parts()]).sum()
+
+
+@final
+class Bernoulli(AbstractDistribution):
+    """Independent bits, as an int8 vector; `logits` are the log-odds of a one.
+
+    `mask` holds for each bit "may be 0" and "may be 1".
+    """
+
+    logits: Float[Array, " bits"]
+    mask: Bool[Array, " twice_bits"] | None = None
+
+    def pairs(self) -> Float[Array, "bits 2"]:
+        """Each bit as a choice between 0 and 1: logits `(0, log-odds)`."""
+        both = jnp.stack([jnp.zeros_like(self.logits), self.logits], -1)
+        return masked(both, None if self.mask is None else self.mask.reshape(-1, 2))
+
+    def sample(self, *, key: Key[Array, ""]) -> Int8[Array, " bits"]:
+        return jr.categorical(key, self.pairs()).astype(jnp.int8)
+
+    def mode(self) -> Int8[Array, " bits"]:
+        pairs = self.pairs()
+        return (pairs[:, 1] > pairs[:, 0]).astype(jnp.int8)
+
+    def log_prob(self, value: Integer[Array, " bits"]) -> Float[Array, ""]:
+        log_p = jax.nn.log_softmax(self.pairs())
+        return jnp.where(value == 1, log_p[:, 1], log_p[:, 0]).sum()
+
+    def entropy(self) -> Float[Array, ""]:
+        return entropy_of(self.pairs()).sum()

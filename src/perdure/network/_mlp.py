@@ -1,0 +1,71 @@
+"""Linear layers and the multi-layer perceptron."""
+
+from collections.abc import Callable
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from perdure._core import register
+
+from ._initialization import Initialization, initial_layers
+
+Activation = Callable[[Array], Array]
+
+
+@register
+@final
+class Linear(eqx.Module):
+    """y = W x + b."""
+
+    weight: Float[Array, "out_size in_size"]
+    bias: Float[Array, " out_size"]
+
+    def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
+        return x @ self.weight.T + self.bias  # x first, so that under vmap the batch axis stays first
+
+
+@register
+@final
+class MLP(eqx.Module):
+    """Linear layers with an activation after each hidden one, and `final_activation` after the last.
+
+    `hidden_sizes` may be empty: then it is one linear layer. `gain` scales the orthogonal hidden layers, `final_gain`
+    the last one; PPO wants sqrt(2) and 0.01 for its policy.
+
+    Shapes: `(in_size,)` to `(out_size,)`.
+    """
+
+    layers: tuple[Linear, ...]
+    activation: Activation = eqx.field(static=True)
+    final_activation: Activation = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_size: int,
+        out_size: int,
+        hidden_sizes: tuple[int, ...] = (64, 64),
+        activation: Activation = jnp.tanh,
+        *,
+        final_activation: Activation = jax.nn.identity,
+        initialization: Initialization = "orthogonal",
+        gain: float = 2**0.5,
+        final_gain: float = 1.0,
+        key: Key[Array, ""],
+    ):
+        for i, size in enumerate(hidden_sizes):
+            if size < 1:
+                raise ValueError(f"hidden_sizes[{i}] = {size}, but a layer needs at least one unit.")
+        sizes = (in_size, *hidden_sizes, out_size)
+        shapes = tuple(zip(sizes[1:], sizes[:-1], strict=True))
+        gains = (gain,) * len(hidden_sizes) + (final_gain,)
+        layers = initial_layers(shapes, gains, initialization=initialization, key=key)
+        self.layers = tuple(Linear(weight, bias) for weight, bias in layers)
+        self.activation, self.final_activation = activation, final_activation
+
+    def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.final_activation(self.layers[-1](x))

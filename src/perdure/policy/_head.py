@@ -1,0 +1,88 @@
+"""From the last layer of a network to an action: the distribution over raw actions, and what the environment executes."""
+
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from perdure._core import register
+from perdure.distribution import (
+    AbstractDistribution,
+    Bernoulli,
+    Categorical,
+    MultiCategorical,
+    Normal,
+    SquashedNormal,
+)
+from perdure.space import AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete
+
+
+@register
+@final
+class ActionHead(eqx.Module):
+    """The distribution for an action space, one kind each:
+
+    | space | distribution | raw action | executed |
+    |---|---|---|---|
+    | Discrete | categorical | index, int32 | index + start |
+    | MultiDiscrete | one categorical a component | indices, int32 | indices + start |
+    | MultiBinary | Bernoulli | bits, int8 | bits, in the space's shape |
+    | Box | normal, one learned standard deviation an entry | vector | clipped to the bounds |
+    | Box, `squash=True` | tanh of a normal | vector before tanh | tanh, rescaled from [-1, 1] to the bounds |
+
+    Raises: TypeError for another space or a Box of integers, ValueError for `squash` without finite bounds.
+    """
+
+    action_space: AbstractSpace = eqx.field(static=True)
+    squash: bool = eqx.field(static=True)
+    log_std: Float[Array, " size"] | None  # natural logarithm; only for a Box
+
+    def __init__(self, action_space: AbstractSpace, *, squash: bool = False, initial_log_std: float = 0.0):
+        if not isinstance(action_space, Discrete | MultiDiscrete | MultiBinary | Box):
+            raise TypeError(
+                f"action_space is {type(action_space).__name__}, but actions must be Box, Discrete, MultiDiscrete or "
+                "MultiBinary. Flatten composite actions in a wrapper."
+            )
+        if isinstance(action_space, Box) and action_space.dtype.kind != "f":
+            raise TypeError(f"action_space is {action_space}, but a Box of actions must be floating-point. Use MultiDiscrete.")
+        if squash and not (isinstance(action_space, Box) and action_space.is_bounded):
+            raise ValueError(f"squash=True rescales to the bounds, but action_space is {action_space}. Use squash=False.")
+        self.action_space, self.squash = action_space, squash
+        self.log_std = jnp.full(action_space.flat_size, initial_log_std) if isinstance(action_space, Box) else None
+
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers the network gives for one action."""
+        return self.action_space.flat_size
+
+    def distribution(self, outputs: Float[Array, " outputs"], mask: Bool[Array, " choices"] | None) -> AbstractDistribution:
+        """The distribution over raw actions; `mask` as in `AbstractSpace.mask_size`."""
+        match self.action_space:
+            case Discrete():
+                return Categorical(outputs, mask)
+            case MultiDiscrete(nvec=nvec):
+                return MultiCategorical(outputs, nvec, mask)
+            case MultiBinary():
+                return Bernoulli(outputs, mask)
+        if mask is not None:
+            raise ValueError(f"action_mask given, but action_space is {self.action_space}, which has no choices to bar.")
+        assert self.log_std is not None
+        return (SquashedNormal if self.squash else Normal)(outputs, self.log_std)
+
+    def environment_action(self, raw_action: Any) -> Array:
+        """The action in the environment's own units, shape and dtype."""
+        space = self.action_space
+        match space:
+            case Discrete():
+                return raw_action + space.start if space.start else raw_action
+            case MultiDiscrete():
+                return raw_action + jnp.asarray(space.start, jnp.int32) if any(space.start) else raw_action
+            case MultiBinary():
+                return raw_action.reshape(space.shape)
+        assert isinstance(space, Box)
+        action = raw_action.reshape(space.shape)
+        if not self.squash:
+            return jnp.clip(action, space.low, space.high)
+        middle, half = space.high / 2 + space.low / 2, space.high / 2 - space.low / 2
+        return jnp.clip(middle + half * jnp.tanh(action), space.low, space.high)  # rounding may pass a bound by an ulp
