@@ -1,6 +1,9 @@
+import contextlib
+import dataclasses
 import functools
 import json
 import math
+import re
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -33,6 +36,12 @@ from perdure.space import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 class Holder(eqx.Module):
     static: Any = eqx.field(static=True)
     leaf: Any = None
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    value: Any
 
 
 @register
@@ -87,8 +96,7 @@ leaves = st.recursive(
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(statics, leaves)
 def test_rebuild_is_the_inverse_of_describe(static, leaf):
-    hypothesis.assume("\ud800" not in repr((static, leaf)))
-    assert_returns(Holder(static, leaf))
+    assert_returns(Holder(Frozen(static), leaf))
 
 
 def test_one_of_everything_returns():
@@ -128,7 +136,7 @@ def test_a_partial_of_a_registered_function_returns():
 
 
 def test_shapes_are_described_like_the_arrays_they_stand_for():
-    made = functools.partial(SmallPolicy, key=jr.key(0))
+    made = functools.partial(eqx.nn.MLP, 3, 2, 4, 1, key=jr.key(0))
     assert fingerprint(eqx.filter_eval_shape(made)) == fingerprint(made())
 
 
@@ -172,7 +180,7 @@ def test_each_change_is_seen_and_named_with_both_values(change):
     ours, theirs = SmallPolicy(key=jr.key(0)), SmallPolicy(key=jr.key(0), **arguments)
     assert fingerprint(ours) != fingerprint(theirs)
     lines = differences(describe(ours), describe(theirs))
-    assert any(__import__("re").search(line, found) for found in lines), lines
+    assert any(re.search(line, found) for found in lines), lines
 
 
 def test_only_the_first_differences_are_shown():
@@ -184,8 +192,8 @@ def test_long_values_that_differ_late_look_different():
     ours, theirs = np.zeros(1000), np.zeros(1000)
     ours[0] = theirs[0] = 1
     theirs[-1] = 2
-    (line,) = differences(describe(Holder(ours)), describe(Holder(theirs)))
-    assert line.startswith("policy.static: file has float64[1000] [1.0, 0.0")
+    (line,) = differences(describe(Frozen(ours)), describe(Frozen(theirs)))
+    assert line.startswith("policy.value: file has float64[1000] [1.0, 0.0")
     assert len(line) < 500
 
 
@@ -210,15 +218,15 @@ def test_what_files_do_not_hold_is_refused_by_path():
     loop: list = []
     loop.append(loop)
     for value, complaint in [
-        (object(), r"policy.static is of type object"),
-        ({1: 2}, r"policy.static has the key 1, a int"),
-        ((jnp.zeros(1),), r"policy.static\[0\] is a JAX array in a static place"),
-        (np.array(["a"]), r"policy.static: 'str\d+' is no dtype"),
-        (float, r"policy.static is float, a class"),
+        (object(), r"policy.value is of type object"),
+        ({1: 2}, r"policy.value has the key 1, a int"),
+        ((jnp.zeros(1),), r"policy.value\[0\] is a JAX array in a static place"),
+        (np.array(["a"]), r"policy.value: 'str\d+' is no dtype"),
+        (float, r"policy.value is float, a class"),
         (loop, r"deep. Does it contain itself"),
     ]:
         with pytest.raises(TypeError, match=complaint):
-            describe(Holder(value))
+            describe(Frozen(value))
 
 
 def test_an_unregistered_class_is_described_but_not_where_it_must_be_rebuilt():
@@ -295,49 +303,22 @@ def box(low: Any, high: Any) -> dict:
     ids=lambda node: str(node)[:60],
 )
 def test_a_hostile_description_is_refused(node):
-    for description in (node, {"class": "Holder", "fields": [["static", node], ["leaf", None]]}):
-        if description == {"float": "1.0"} or description is not node or node != 1.0:
-            if description is not node and node == 1.0:
-                continue
-            with pytest.raises(FileFormatError):
-                rebuild(description, {})
+    for description in ([node], {"class": "Holder", "fields": [["static", None], ["leaf", node]]}):
+        with pytest.raises(FileFormatError):
+            rebuild(description, {})
     assert isinstance(differences(node, None), list)
     assert list(listing(node))
 
 
+keys = (
+    *("class", "fields", "leaf", "dtype", "shape", "list", "dict", "float", "int", "bytes", "scalar", "value", "array"),
+    *("all", "values", "function", "partial", "arguments", "keywords", "default"),
+)
+names = st.sampled_from(["Box", "Holder", "tanh", "jax", "key", "float32", "object"])
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "class",
-                    "fields",
-                    "leaf",
-                    "dtype",
-                    "shape",
-                    "list",
-                    "dict",
-                    "float",
-                    "int",
-                    "bytes",
-                    "scalar",
-                    "value",
-                    "array",
-                    "all",
-                    "values",
-                    "function",
-                    "partial",
-                    "arguments",
-                    "keywords",
-                    "default",
-                ]
-            ),
-            inner | st.sampled_from(["Box", "Holder", "tanh", "jax", "key", "float32", "object"]),
-            max_size=4,
-        )
-    ),
+    st.none() | st.booleans() | numbers | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(keys), inner | names, max_size=4),
     max_leaves=12,
 )
 
@@ -346,10 +327,8 @@ json_values = st.recursive(
 @hypothesis.given(json_values)
 def test_a_random_description_raises_nothing_but_file_format_errors(node):
     description = {"class": "Holder", "fields": [["static", node], ["leaf", node]]}
-    try:
+    with contextlib.suppress(FileFormatError):
         rebuild(description, {})
-    except FileFormatError:
-        pass
     assert json.dumps(list(listing(description)))
     assert isinstance(differences(describe(Holder(1)), description), list)
 

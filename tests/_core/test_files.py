@@ -52,5 +52,5 @@ def test_a_suffix_is_added_and_never_swapped():
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.eqx"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.eqx"):
         read_bytes(tmp_path / "nowhere.eqx")

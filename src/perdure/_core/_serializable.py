@@ -15,9 +15,10 @@ import hashlib
 import io
 import struct
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
+import jax
 import jax.tree_util as jtu
 import numpy as np
 
@@ -41,7 +42,7 @@ def _root(cls: type) -> str:
     return "policy" if "policy" in cls.__name__.lower() else cls.__name__
 
 
-def pack(module: Any) -> bytes:
+def _pack(module: Any) -> bytes:
     """The content of an `.eqx` file."""
     description = describe(module, root=_root(type(module)))
     body = io.BytesIO()
@@ -97,39 +98,64 @@ def _read_array(data: memoryview, start: int, dtype: np.dtype, shape: tuple[int,
     return np.frombuffer(data[begin:end], dtype).reshape(shape), end
 
 
-def unpack(data: bytes, skeleton: Any) -> Any:
-    """`skeleton` with the leaves of an `.eqx` file's content; its arrays may be `jax.ShapeDtypeStruct`.
+class _Content(NamedTuple):
+    """A file that is whole and agrees with itself."""
 
-    Raises: FileFormatError if the content is damaged or foreign, FingerprintError if it is of another structure.
-    """
-    fingerprint, body, text = _split(data)
-    found = loads_json(text)
-    if fingerprint_of(found) != fingerprint:
+    fingerprint: bytes
+    leaves: bytes
+    description: Any
+
+
+def _check(data: bytes) -> _Content:
+    fingerprint, leaves, text = _split(data)
+    description = loads_json(text)
+    if fingerprint_of(description) != fingerprint:
         raise FileFormatError("the fingerprint is not that of the description in the file.")
+    return _Content(fingerprint, leaves, description)
+
+
+def _fill(skeleton: Any, content: _Content) -> Any:
+    """`skeleton`, whose arrays may be `jax.ShapeDtypeStruct`, with the leaves of the file."""
     root = _root(type(skeleton))
     expected = describe(skeleton, root=root)
-    if fingerprint_of(expected) != fingerprint:
-        lines = "\n  ".join(differences(expected, found, root=root))
+    if fingerprint_of(expected) != content.fingerprint:
+        lines = "\n  ".join(differences(expected, content.description, root=root))
         raise FingerprintError(
             f"the file holds another structure than the one it is loaded into:\n  {lines}\n"
             "Pass the constructor arguments it was saved with."
         )
     leaves, structure = jtu.tree_flatten(skeleton)
-    view, position = memoryview(body), 0
+    view, position = memoryview(content.leaves), 0
     for i, leaf in enumerate(leaves):
         if is_stored(leaf):
             node = describe_leaf(leaf)
             array, position = _read_array(view, position, *check_leaf(node))
             leaves[i] = leaf_from_numpy(array, node)
-    if position != len(body):
-        raise FileFormatError(f"{len(body) - position} bytes follow the last array.")
+    if position != len(view):
+        raise FileFormatError(f"{len(view) - position} bytes follow the last array.")
     return jtu.tree_unflatten(structure, leaves)
 
 
+def _is_jax(value: Any) -> bool:
+    return isinstance(value, jax.Array)
+
+
 def _skeleton(cls: type, *args: Any, **kwargs: Any) -> Any:
-    """`cls(*args, **kwargs)` with shapes for arrays: nothing is computed or allocated, where the constructor allows."""
+    """`cls(*args, **kwargs)` with shapes for JAX's arrays: nothing is computed, where the constructor allows it.
+
+    Not `eqx.filter_eval_shape`, which takes numpy arrays for JAX's and so loses their kind and their 64 bits.
+    """
+    dynamic, static = eqx.partition((args, kwargs), _is_jax)
+    rest: list[Any] = []
+
+    def arrays(dynamic: Any) -> Any:
+        args, kwargs = eqx.combine(dynamic, static)
+        made, other = eqx.partition(cls(*args, **kwargs), _is_jax)
+        rest.append(other)
+        return made
+
     try:
-        return eqx.filter_eval_shape(cls, *args, **kwargs)
+        return eqx.combine(jax.eval_shape(arrays, dynamic), rest[-1])
     except Exception:  # it looked at a value of an array; if it is at fault otherwise, it will say so again
         return cls(*args, **kwargs)
 
@@ -150,7 +176,7 @@ class Serializable(eqx.Module):
 
         Raises: TypeError if a field cannot be saved: a function without a registered name, an object of no known kind.
         """
-        atomic_write(with_suffix(path, ".eqx"), pack(self))
+        atomic_write(with_suffix(path, ".eqx"), _pack(self))
 
     @classmethod
     def deserialize(cls: type[S], path: str | Path, *args: Any, **kwargs: Any) -> S:
@@ -164,8 +190,8 @@ class Serializable(eqx.Module):
         """
         path = with_suffix(path, ".eqx")
         data = read_bytes(path)
-        skeleton = _skeleton(cls, *args, **kwargs)
         try:
-            return unpack(data, skeleton)
+            content = _check(data)
+            return _fill(_skeleton(cls, *args, **kwargs), content)
         except (FileFormatError, FingerprintError) as error:
             raise type(error)(f"{path}: {error}") from error
