@@ -12,7 +12,14 @@ from ._make import (
     registered_environments as registered_environments,
 )
 from .wrapper import (
+    AbstractObservationWrapper as AbstractObservationWrapper,
     AbstractWrapper as AbstractWrapper,
+    ClipAction as ClipAction,
+    FlattenObservation as FlattenObservation,
     Identity as Identity,
+    NormalizeObservation as NormalizeObservation,
+    NormalizeReward as NormalizeReward,
+    RescaleAction as RescaleAction,
     TimeLimit as TimeLimit,
+    TransformObservation as TransformObservation,
 )
