@@ -112,6 +112,7 @@ def test_fields_in_another_order_are_refused(tmp_path):
         swapped("b", "a").deserialize(tmp_path / "model", 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_an_error(small_file):
     content = small_file.read_bytes()
     for position in range(8 * len(content)):

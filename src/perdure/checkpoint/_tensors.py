@@ -4,9 +4,10 @@ Layout (https://github.com/huggingface/safetensors): 8 bytes header length, litt
 spaces to a multiple of 8; the tensors one after the other. The same content always gives the same bytes.
 """
 
+import io
 import math
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -54,7 +55,7 @@ def pack_tensors(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str])
     return b"".join([len(text).to_bytes(8, "little"), text, *chunks])
 
 
-def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], dict[str, str], int]:
+def read_header(file: io.BufferedIOBase, size: int) -> tuple[dict[str, Any], dict[str, str], int]:
     """`(tensors, metadata, where the data begins)` of a file of `size` bytes; no tensor is read.
 
     Each tensor is `{"dtype": code, "shape": [...], "data_offsets": [begin, end]}`, checked: known dtype, a length that
