@@ -4,7 +4,7 @@ import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -21,6 +21,7 @@ CHUNK = 256  # iterations at most in one compiled call; also the length of the m
 CHUNK_SECONDS = 0.25  # how long a call should take, so that a progress bar moves and Ctrl-C is heard
 
 
+@runtime_checkable
 class TrainState(Protocol):
     """What the outer loop needs to know of a training state; it is one module of arrays and holds everything."""
 

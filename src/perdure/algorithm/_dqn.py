@@ -1,6 +1,6 @@
 """Deep Q-learning (Mnih et al. 2015, doi:10.1038/nature14236) with double targets."""
 
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import equinox as eqx
 import jax
@@ -40,6 +40,8 @@ class DQN(AbstractOffPolicy):
     error; Adam instead of RMSProp; `num_updates` updates after every `num_steps` steps of each environment.
     """
 
+    policy_kind: ClassVar = (AbstractQPolicy, "a Q policy")
+
     learning_rate: float = 1e-3
     num_envs: int = 4
     num_steps: int = 4  # of each environment between two rounds of updates
@@ -58,6 +60,11 @@ class DQN(AbstractOffPolicy):
 
     def __check_init__(self) -> None:
         check_settings(self)
+        if self.learning_starts > self.capacity:
+            raise ValueError(
+                f"DQN.learning_starts={self.learning_starts} is more than capacity={self.capacity}, so the first transitions "
+                "would be lost before learning. Lower learning_starts or raise capacity."
+            )
 
     def optimizer(self) -> optax.GradientTransformation:
         return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), optax.adam(self.learning_rate))

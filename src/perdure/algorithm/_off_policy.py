@@ -15,6 +15,7 @@ from perdure.policy import AbstractPolicy, update_normalizer
 from ._base import AbstractAlgorithm
 from ._buffer import Buffer
 from ._rollout import Act, Rollout, Transition, collect, start
+from ._settings import check_fits
 
 
 class AbstractLearner(eqx.Module):
@@ -48,6 +49,8 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
     capacity: eqx.AbstractVar[int]
     learning_starts: eqx.AbstractVar[int]
 
+    policy_kind: eqx.AbstractClassVar[tuple[type[AbstractPolicy], str]]  # what it trains, and that in words
+
     @abstractmethod
     def init_learner(self, policy: Any, *, key: Key[Array, ""]) -> Any:
         """Networks, targets and optimiser states around a policy."""
@@ -78,8 +81,12 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         return self.warmup_blocks * self.steps_per_iteration
 
     @eqx.filter_jit
-    def init(self, env: AbstractEnv, policy: AbstractPolicy, *, key: Key[Array, ""]) -> OffPolicyState:
-        """A fresh training state, with `learning_starts` transitions of uniformly drawn legal actions in the buffer."""
+    def init(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> OffPolicyState:
+        """A fresh training state, with `learning_starts` transitions of uniformly drawn legal actions in the buffer.
+
+        Raises: TypeError for a policy of another kind, ValueError for one made for other spaces.
+        """
+        check_fits(self, env, policy, *self.policy_kind)
         key, key_start, key_learner, key_warmup = jr.split(key, 4)
         learner = self.init_learner(policy, key=key_learner)
         rollout = start(env, policy, self.num_envs, key=key_start)

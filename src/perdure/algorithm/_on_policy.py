@@ -17,6 +17,7 @@ from perdure.policy import AbstractActorCriticPolicy, update_normalizer
 from ._base import AbstractAlgorithm
 from ._math import gae, gradient_step
 from ._rollout import Rollout, Transition, collect, start
+from ._settings import check_fits
 from ._shuffle import permutation
 
 
@@ -66,8 +67,12 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         return self.num_envs * self.num_steps
 
     @eqx.filter_jit
-    def init(self, env: AbstractEnv, policy: AbstractActorCriticPolicy, *, key: Key[Array, ""]) -> OnPolicyState:
-        """A fresh training state; every environment at the start of an episode."""
+    def init(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> OnPolicyState:
+        """A fresh training state; every environment at the start of an episode.
+
+        Raises: TypeError for a policy of another kind, ValueError for one made for other spaces.
+        """
+        check_fits(self, env, policy, AbstractActorCriticPolicy, "an actor-critic policy")
         key, key_start = jr.split(key)
         optimizer_state = self.optimizer().init(split_trainable(policy)[0])
         rollout = start(env, policy, self.num_envs, key=key_start)

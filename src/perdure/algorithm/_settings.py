@@ -1,10 +1,24 @@
-"""Checks of settings that more than one algorithm has; each error names the field, the value and the mend."""
+"""Checks before training: settings that more than one algorithm has, and a policy that fits. Errors name the mend."""
 
 import dataclasses
 import math
 from typing import Any
 
-AT_LEAST_ONE = {"num_envs", "num_steps", "num_epochs", "num_minibatches", "batch_size", "capacity", "num_updates"}
+import jax
+
+from perdure.env import AbstractEnv
+from perdure.policy import AbstractPolicy
+
+AT_LEAST_ONE = {
+    "num_envs",
+    "num_steps",
+    "num_epochs",
+    "num_minibatches",
+    "num_updates",
+    "batch_size",
+    "capacity",
+    "target_interval",
+}
 UNIT_INTERVAL = {"discount", "gae_lambda", "tau", "epsilon_start", "epsilon_end"}
 POSITIVE = {"learning_rate", "clip", "value_clip", "max_gradient_norm", "anneal_timesteps", "exploration_timesteps"}
 NOT_NEGATIVE = {"value_weight", "entropy_weight", "learning_starts"}
@@ -30,3 +44,21 @@ def check_settings(settings: Any) -> None:
                 raise TypeError(f"{where} = {value!r} is {type(value).__name__}, but a number is wanted. It {wanted}.")
             if not holds(value):
                 raise ValueError(f"{where} = {value}, but it {wanted}. The default is {field.default}.")
+
+
+def check_fits(algorithm: Any, env: AbstractEnv, policy: Any, kind: type[AbstractPolicy], kind_in_words: str) -> None:
+    """Check that the policy is of the kind the algorithm trains, and made for spaces of this shape.
+
+    Raises: TypeError for another kind, ValueError for other spaces.
+    """
+    if not isinstance(policy, kind):
+        raise TypeError(
+            f"{type(algorithm).__name__} needs {kind_in_words} (perdure.policy.{kind.__name__}), "
+            f"but policy is {type(policy).__name__}."
+        )
+    for name in ("observation_space", "action_space"):
+        ours, theirs = getattr(policy, name), getattr(env, name)
+        if jax.eval_shape(ours.canonical) != jax.eval_shape(theirs.canonical) or ours.flat_size != theirs.flat_size:
+            raise ValueError(
+                f"policy.{name} is {ours}, but env.{name} is {theirs}. Make the policy with env=env, or wrap the environment."
+            )

@@ -34,9 +34,8 @@ def masked(logits: Float[Array, "*batch choices"], mask: Bool[Array, "*batch cho
 
 def entropy_of(logits: Float[Array, "*batch choices"]) -> Float[Array, "*batch"]:
     """Entropy of softmax(logits) over the last axis; a choice of probability zero adds nothing."""
-    log_p = jax.nn.log_softmax(logits)
-    p = jnp.exp(log_p)
-    return -jnp.where(p > 0, p * log_p, 0.0).sum(-1)
+    log_p = jnp.maximum(jax.nn.log_softmax(logits), FLOOR)  # 0 * -inf would be NaN
+    return -(jnp.exp(log_p) * log_p).sum(-1)
 
 
 @final

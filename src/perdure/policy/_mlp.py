@@ -1,6 +1,6 @@
 """Policies made of multi-layer perceptrons, for any observation space (flattened)."""
 
-from typing import Any, ClassVar, Protocol, final
+from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from ._head import ActionHead
 from ._observation import Normalizer, features
 
 
+@runtime_checkable
 class HasSpaces(Protocol):
     """Anything with an observation space and an action space: an environment, or just a record of the two."""
 

@@ -40,7 +40,7 @@ class Normalizer(AbstractConstant):
     epsilon: float = eqx.field(static=True)
 
     def __init__(self, size: int, *, clip: float = 10.0, epsilon: float = 1e-8):
-        self.mean, self.variance, self.count = jnp.zeros(size), jnp.ones(size), jnp.array(1e-4)
+        self.mean, self.variance, self.count = jnp.zeros(size), jnp.ones(size), jnp.zeros(())
         self.clip, self.epsilon = float(clip), float(epsilon)
 
     def __call__(self, x: Float[Array, " size"]) -> Float[Array, " size"]:

@@ -1,0 +1,225 @@
+"""The loop around the loop: exact resume, callbacks, budgets, interruption, settings."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import random as jr
+
+from perdure.algorithm import DQN, PPO
+from perdure.callback import AbstractCallback
+from perdure.env import make, probe
+from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
+
+CARTPOLE = make("CartPole-v1")
+
+
+def new_ppo(**settings):
+    policy = MLPActorCriticPolicy(CARTPOLE, hidden_sizes=(8,), normalize_observation=True, key=jr.key(0))
+    return PPO(num_envs=2, num_steps=8, num_minibatches=2, **settings), policy
+
+
+def new_dqn(**settings):
+    policy = MLPQPolicy(CARTPOLE, hidden_sizes=(8,), normalize_observation=True, key=jr.key(0))
+    return DQN(num_envs=2, num_steps=3, batch_size=16, capacity=100, learning_starts=20, **settings), policy
+
+
+BOTH = pytest.mark.parametrize("new", [new_ppo, new_dqn], ids=["PPO", "DQN"])
+
+
+def bits(state):
+    """Every array of a training state as bytes, keys too."""
+    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+    leaves = jax.tree.leaves(eqx.filter(state, eqx.is_array))
+    return [np.asarray(jr.key_data(x) if is_key(x) else x).tobytes() for x in leaves]
+
+
+@BOTH
+def test_resuming_is_exact(new):
+    algorithm, policy = new()
+    state = algorithm.init(CARTPOLE, policy, key=jr.key(1))
+    n = 7 * algorithm.steps_per_iteration
+    once, twice = algorithm.run(state, 2 * n), algorithm.run(algorithm.run(state, n), n)
+    assert bits(once) == bits(twice)
+    assert bits(once) != bits(state)
+    assert algorithm.steps_taken(once) == algorithm.steps_before_learning + 2 * n
+
+
+@BOTH
+def test_chunks_and_callbacks_do_not_change_what_is_learned(new):
+    class Every(AbstractCallback):
+        frequency = 20
+
+    algorithm, policy = new()
+    state = algorithm.init(CARTPOLE, policy, key=jr.key(1))
+    n = 30 * algorithm.steps_per_iteration
+    assert bits(algorithm.run(state, n)) == bits(algorithm.run(state, n, callbacks=[Every()]))
+
+
+@BOTH
+def test_run_leaves_the_state_and_the_policy_that_went_in_valid(new):
+    algorithm, policy = new()
+    state = algorithm.init(CARTPOLE, policy, key=jr.key(1))
+    before = bits(state), bits(policy)
+    algorithm.run(state, 1)
+    algorithm.learn(CARTPOLE, policy, total_timesteps=100, key=jr.key(2), callbacks=())
+    assert (bits(state), bits(policy)) == before
+
+
+@BOTH
+def test_two_processes_learn_the_same_bits(new):
+    program = f"""
+import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})
+import hashlib, json
+from test_training import *
+algorithm, policy = {new.__name__}()
+state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(1)), 200)
+print(json.dumps([hashlib.sha256(b).hexdigest() for b in bits(state)]))
+"""
+    runs = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        for seed in "12"
+    ]
+    assert json.loads(runs[0].stdout) == json.loads(runs[1].stdout)
+
+
+class Recorder(AbstractCallback):
+    def __init__(self, frequency=None, stop_at=None):
+        self.frequency, self.stop_at, self.steps, self.events = frequency, stop_at, [], []
+
+    def on_start(self, record):
+        self.events.append("start")
+
+    def on_chunk(self, record):
+        self.steps.append(record.step)
+        self.metrics = record.metrics
+        return self.stop_at is not None and record.step >= self.stop_at
+
+    def on_end(self, record):
+        self.events.append("end")
+
+
+def test_callbacks_are_called_at_the_first_iteration_past_each_multiple_of_their_frequency():
+    algorithm, policy = new_ppo()  # 16 steps an iteration
+    recorder = Recorder(frequency=40)
+    algorithm.learn(CARTPOLE, policy, total_timesteps=200, key=jr.key(0), callbacks=[recorder])
+    assert recorder.steps == [48, 80, 128, 160, 208]
+    assert recorder.events == ["start", "end"]
+
+
+def test_a_callback_stops_the_training():
+    algorithm, policy = new_ppo()
+    recorder = Recorder(frequency=16, stop_at=64)
+    state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(0)), 10_000, callbacks=[recorder, Recorder()])
+    assert algorithm.steps_taken(state) == 64
+
+
+def test_episode_returns_are_those_of_the_environment():
+    """Every episode of the time-limit probe is three steps of reward 1."""
+    env = probe.TimeLimit()
+    policy = MLPActorCriticPolicy(env, hidden_sizes=(), key=jr.key(0))
+    recorder = Recorder()
+    PPO(num_envs=2, num_steps=9, num_minibatches=1).learn(
+        env, policy, total_timesteps=18, key=jr.key(0), callbacks=[recorder]
+    )
+    assert recorder.metrics["episodes"] == 6
+    assert recorder.metrics["episode_return"] == 3
+    assert recorder.metrics["episode_length"] == 3
+
+
+def test_the_first_minibatch_of_an_iteration_has_ratio_one():
+    """With one epoch of one minibatch, the policy that is updated is the one that acted, also with a normaliser."""
+    algorithm, policy = new_ppo()
+    algorithm = eqx.tree_at(lambda a: (a.num_epochs, a.num_minibatches), algorithm, (1, 1))
+    recorder = Recorder()
+    algorithm.learn(CARTPOLE, policy, total_timesteps=160, key=jr.key(0), callbacks=[recorder])
+    assert recorder.metrics["clip_fraction"] == 0
+    assert recorder.metrics["approximate_kl"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_normaliser_sees_every_observation_once():
+    for new in (new_ppo, new_dqn):
+        algorithm, policy = new()
+        state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(0)), 10 * algorithm.steps_per_iteration)
+        assert state.policy.normalizer.count == 10 * algorithm.steps_per_iteration
+
+
+def test_the_learning_rate_falls_to_zero():
+    algorithm, policy = new_ppo(anneal_timesteps=160)
+    state = algorithm.init(CARTPOLE, policy, key=jr.key(0))
+    done = algorithm.run(state, 160)
+    assert bits(eqx.filter(algorithm.run(done, 160).policy.actor, eqx.is_array)) == bits(done.policy.actor)
+
+
+def test_the_target_network_follows_at_its_interval():
+    algorithm, policy = new_dqn(target_interval=8)  # four updates an iteration
+    state = algorithm.init(CARTPOLE, policy, key=jr.key(0))
+    one, two = algorithm.run(state, 6), algorithm.run(state, 12)
+    assert bits(one.learner.target) == bits(state.learner.target)
+    assert bits(two.learner.target.network) == bits(two.policy.network)
+
+
+def test_ctrl_c_keeps_what_was_learned():
+    class PressCtrlC(AbstractCallback):
+        frequency = 32
+
+        def on_chunk(self, record):
+            os.kill(os.getpid(), signal.SIGINT)
+            return False
+
+    algorithm, policy = new_ppo()
+    state = algorithm.init(CARTPOLE, policy, key=jr.key(0))
+    with pytest.warns(UserWarning, match="Interrupted after 32 of 16000 steps"):
+        kept = algorithm.run(state, 16_000, callbacks=[PressCtrlC()])
+    assert bits(kept) == bits(algorithm.run(state, 32))
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: PPO(num_minibatches=3), ValueError, r"PPO.num_minibatches=3 does not divide .* = 512. Try num_minibatches=1"),
+        (lambda: PPO(num_minibatches=6), ValueError, "Try num_minibatches=2"),
+        (lambda: PPO(discount=1.5), ValueError, r"PPO.discount = 1.5, but it must lie in \[0, 1\]. The default is 0.99"),
+        (lambda: PPO(learning_rate=0.0), ValueError, "PPO.learning_rate = 0.0, but it must be positive"),
+        (lambda: PPO(learning_rate=float("nan")), ValueError, "PPO.learning_rate = nan"),
+        (lambda: PPO(num_envs=0), ValueError, "PPO.num_envs = 0"),
+        (lambda: DQN(batch_size=0), ValueError, "DQN.batch_size = 0"),
+        (lambda: DQN(capacity=100, learning_starts=1_000), ValueError, "DQN.learning_starts=1000 is more than capacity=100"),
+        (lambda: DQN(epsilon_end=-0.1), ValueError, "DQN.epsilon_end = -0.1"),
+        (lambda: DQN(target_interval=0), ValueError, "DQN.target_interval = 0"),
+    ],
+)
+def test_settings_are_checked_when_made(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
+
+
+def test_a_budget_below_one_iteration_is_refused():
+    algorithm, policy = new_dqn()
+    with pytest.raises(ValueError, match="learns for the first time after 30"):
+        algorithm.learn(CARTPOLE, policy, total_timesteps=29, key=jr.key(0))
+
+
+def test_algorithms_refuse_a_policy_of_another_kind():
+    algorithm, policy = new_ppo()[0], new_dqn()[1]
+    with pytest.raises(TypeError, match="PPO needs an actor-critic policy"):
+        algorithm.init(CARTPOLE, policy, key=jr.key(0))
+    algorithm, policy = new_dqn()[0], new_ppo()[1]
+    with pytest.raises(TypeError, match="DQN needs a Q policy"):
+        algorithm.init(CARTPOLE, policy, key=jr.key(0))
+
+
+def test_a_policy_for_other_spaces_is_refused():
+    algorithm, _ = new_ppo()
+    policy = MLPActorCriticPolicy(make("Pendulum-v1"), key=jr.key(0))
+    with pytest.raises(ValueError, match="observation_space"):
+        algorithm.init(CARTPOLE, policy, key=jr.key(0))
+
+
