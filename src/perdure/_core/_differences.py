@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from ._files import sha256
 from ._json import dumps_json
 
@@ -17,6 +19,14 @@ def _short(text: str, node: Any) -> str:
 
 def _array_type(dtype: Any, shape: Any) -> str:
     return f"{dtype}[{','.join(map(str, shape if isinstance(shape, list) else [shape]))}]"
+
+
+def _number(dtype: Any, entry: Any) -> str:
+    """An entry in the digits that its dtype has: 0.1, not the 0.10000000149011612 of a float32 in JSON."""
+    if dtype != "float32" or not isinstance(entry, float):
+        return str(entry)
+    with np.errstate(over="ignore"):  # the entry may be too large, in a forged file
+        return str(np.float32(entry))
 
 
 def _text(node: Any) -> str:
@@ -33,11 +43,11 @@ def _text(node: Any) -> str:
         case {"leaf": kind, "dtype": dtype, "shape": shape}:
             return f"{_array_type(dtype, shape)} ({kind})"
         case {"array": dtype, "shape": shape, "all": entry}:
-            return f"{_array_type(dtype, shape)} all {entry}"
-        case {"array": dtype, "shape": shape, "values": entries}:
-            return f"{_array_type(dtype, shape)} {entries}"
+            return f"{_array_type(dtype, shape)} all {_number(dtype, entry)}"
+        case {"array": dtype, "shape": shape, "values": list(entries)}:
+            return f"{_array_type(dtype, shape)} [{', '.join(_number(dtype, entry) for entry in entries)}]"
         case {"scalar": dtype, "value": entry}:
-            return f"{dtype} {entry}"
+            return f"{dtype} {_number(dtype, entry)}"
         case {"list": list(members)}:
             return f"a list of {len(members)}"
         case {"dict": dict(members)}:
@@ -100,6 +110,8 @@ def _differences(expected: Any, found: Any, path: str, root: str) -> Iterator[st
     if need != have:
         yield f"{path}: file has {have}, this {root} {verb} {need}"
     ours, theirs = _members(expected, path), _members(found, path)
+    if need == have and not ours and not theirs:  # only in a forged file
+        yield f"{path}: file has {dumps_json(found).decode()[:_MAX_TEXT]}, this {root} has {need}"
     same_kind = type(expected) is type(found) and (not isinstance(expected, dict) or expected.keys() == found.keys())
     if not same_kind or (isinstance(expected, dict) and expected.get("class") != found.get("class")):
         return  # another thing altogether; its members say nothing
