@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import random as jr
 
-from perdure.env import TimeLimit, TimeStep, autoreset, make, reset_where_done
+from perdure.env import TimeLimit, TimeStep, autoreset, make, registered_environments, reset_where_done
 from perdure.env.classic_control import CartPole
 
 FALLING = jnp.asarray([0.0, 0.0, 0.2, 5.0], jnp.float32)  # 0.2 + 0.02 * 5 = 0.3 rad > 0.2094 rad: falls now
@@ -58,7 +58,7 @@ def test_auto_reset_compiles_to_no_branch() -> None:
     assert "cond[" not in jaxpr
 
 
-@pytest.mark.parametrize("name", ["Acrobot-v1", "CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"])
+@pytest.mark.parametrize("name", sorted(registered_environments()))
 def test_reset_draws_all_its_random_numbers_at_once(name: str) -> None:
     jaxpr = str(jax.make_jaxpr(lambda key: make(name).reset(key=key))(jr.key(0)))
     assert jaxpr.count("random_bits[") == 1

@@ -24,7 +24,7 @@ class Task(NamedTuple):
     name: str
     env: AbstractEnv
     states: Callable[[np.random.Generator], np.ndarray]  # (TRANSITIONS, state), float32
-    margin: Callable[[np.ndarray], np.ndarray]  # Gymnasium's next states (n, state) -> distance to the nearest threshold
+    margin: Callable[[np.ndarray], np.ndarray]  # Gymnasium's next states -> distance to a threshold
     settings: tuple[tuple[str, Any], ...] = ()  # attributes to set on Gymnasium's environment
 
 
