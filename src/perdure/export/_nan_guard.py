@@ -97,6 +97,27 @@ def is_own_test(node: Node) -> bool:
     return node.inputs[0] is node.inputs[1] or any(t.is_constant and np.isinf(t.value).all() for t in node.inputs)
 
 
+def squashing_chain(t: Tensor) -> list[Node]:
+    """From a float output back to the first clip or squash on the way to it: arithmetic with constants between them.
+
+    Empty if there is none.
+    """
+    chain, length, current = list[Node](), 0, t
+    while (node := current.node) is not None:
+        is_last_layer = node.op in ("Dense", "Conv") and node.attrs["activation"] in SATURATING
+        varying = [v for v in node.inputs if not v.is_constant]
+        is_plain = node.op in AFFINE | SATURATING | {"Neg", "Reshape", "Transpose", "Slice"} and len(varying) == 1
+        if not (is_last_layer or is_plain):
+            break
+        chain.append(node)
+        if is_last_layer or node.op in SATURATING:
+            length = len(chain)
+        if is_last_layer:
+            break
+        current = varying[0]
+    return chain[:length]
+
+
 class Guard:
     """Walks a graph and builds the guarded one."""
 
@@ -104,6 +125,9 @@ class Guard:
         self.graph, self.actions, self.sentinels = graph, actions, sentinels
         self.suspects = may_be_nan(graph)
         self.deciding = deciding_nodes(graph, actions)
+        chains = [squashing_chain(t) for name, t in graph.outputs if name in actions and is_float(t)]
+        self.squashes = {id(chain[-1]) for chain in chains if chain}
+        self.before: dict[int, Tensor] = {}  # what goes into each of them
         self.new: dict[int, Tensor] = {}
         self.alarms: dict[int, Alarm] = {}
         self.readers: dict[int, list[Node]] = {}
@@ -119,7 +143,7 @@ class Guard:
 
     def run(self) -> Graph:
         for node in self.graph.nodes():
-            made = rebuilt(node, [self.at(t) for t in node.inputs]).out
+            made = self.made(node, [self.at(t) for t in node.inputs])
             alarm = self.rings(node)
             if is_float(node.out):
                 made, alarm = poisoned(made, alarm), None
@@ -128,6 +152,17 @@ class Guard:
                 self.alarms[id(node.out)] = alarm
         outputs = [(name, self.output(name, t)) for name, t in self.graph.outputs]
         return Graph(self.graph.inputs, outputs)
+
+    def made(self, node: Node, inputs: list[Tensor]) -> Tensor:
+        """The node on new inputs; the action's squash apart from the layer it was fused into."""
+        if id(node) not in self.squashes:
+            return rebuilt(node, inputs).out
+        if node.op not in ("Dense", "Conv"):
+            self.before[id(node)] = next(t for t in inputs if not t.is_constant)
+            return rebuilt(node, inputs).out
+        plain = {**node.attrs, "activation": None}
+        self.before[id(node)] = emit(node.op, *inputs, where=node.where, scope=node.scope, **plain)
+        return emit(node.attrs["activation"], self.before[id(node)], where=node.where, scope=node.scope)
 
     def output(self, name: str, t: Tensor) -> Tensor:
         value, alarm = self.at(t), self.alarm(t)
@@ -155,13 +190,19 @@ class Guard:
             case "TopK" if id(x) in self.suspects:
                 return summed(where_nan(self.at(x)), (x.rank - 1,), True)
             case "Reduce" if node.attrs["kind"] in ("max", "min") and id(x) in self.suspects:
-                if all(r.op == "Sub" and r.inputs[0] is x for r in self.readers.get(id(node.out), [])):
+                if self.is_shift(node):
                     return None  # x - max(x): the NaN of x is still there
                 return summed(where_nan(self.at(x)), node.attrs["axes"], node.attrs["keep"])
             case "Pool" if node.attrs["kind"] == "max" and id(x) in self.suspects:
                 y = emit("Pool", where_nan(self.at(x)).tensor, **{**node.attrs, "kind": "sum"})
                 return Alarm(y, True)
         return inherited
+
+    def is_shift(self, node: Node) -> bool:
+        """Whether all that happens to a maximum is to be taken from what it is the maximum of."""
+        is_output = any(t is node.out for _, t in self.graph.outputs)
+        readers = self.readers.get(id(node.out), [])
+        return not is_output and all(r.op == "Sub" and r.inputs[0] is node.inputs[0] for r in readers)
 
     def looked_at(self, node: Node, x: Tensor) -> Alarm | None:
         """A decision rings for what is not finite before masking, any other look at a float for NaN."""
@@ -255,33 +296,11 @@ class Guard:
 
     def saturated(self, t: Tensor, value: Tensor) -> Tensor:
         """A float action: NaN where what goes into its last clip or squash is not finite."""
-        chain, deepest, current = list[Node](), -1, t
-        while (node := current.node) is not None:
-            varying = [v for v in node.inputs if not v.is_constant]
-            is_last_layer = node.op in ("Dense", "Conv") and node.attrs["activation"] is not None
-            if len(varying) != 1 and not is_last_layer:
-                break
-            if not (is_last_layer or node.op in AFFINE | SATURATING | {"Neg", "Reshape", "Transpose", "Slice"}):
-                break
-            chain.append(node)
-            if is_last_layer or node.op in SATURATING:
-                deepest = len(chain) - 1
-            if is_last_layer:
-                break
-            current = varying[0]
-        if deepest < 0:
+        chain = squashing_chain(t)
+        if not chain:
             return value
-        node = chain[deepest]
-        if node.op in ("Dense", "Conv"):
-            inputs = [self.at(v) for v in node.inputs]
-            x = emit(node.op, *inputs, **{**node.attrs, "activation": None})
-            squashed = emit(node.attrs["activation"], x)
-            value = self.replayed(chain[:deepest], squashed)
-        else:
-            x = self.at(next(v for v in node.inputs if not v.is_constant))
-        zero = emit("Mul", x, constant(np.float32(0)))
-        moves = [n for n in chain[:deepest] if n.op in STRUCTURAL]
-        return emit("Add", value, self.replayed(moves, zero))
+        zero = emit("Mul", self.before[id(chain[-1])], constant(np.float32(0)))
+        return emit("Add", value, self.replayed([n for n in chain[:-1] if n.op in STRUCTURAL], zero))
 
     def replayed(self, chain: Sequence[Node], x: Tensor) -> Tensor:
         """The chain's operators, from its far end, on another value."""

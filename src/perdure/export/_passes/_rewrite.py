@@ -14,9 +14,7 @@ LIMIT = 100  # sweeps; every rule makes the graph simpler, so a graph that needs
 
 
 def identity_of(tensor: Tensor) -> Any:
-    if tensor.is_constant and tensor.value.size < 16:
-        return (tensor.value.tobytes(), tensor.shape, str(tensor.dtype))
-    return id(tensor)
+    return (tensor.digest, tensor.shape, str(tensor.dtype)) if tensor.is_constant else id(tensor)
 
 
 def rebuilt(node: Node, inputs: list[Tensor]) -> Node:
