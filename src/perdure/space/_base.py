@@ -37,7 +37,7 @@ class AbstractSpace(ABC):
 
     @abstractmethod
     def flatten(self, value: Any) -> Float[Array, " flat_size"]:
-        """One float32 vector: numbers as they are, choices one-hot, the members of a Dict in the order of their keys."""
+        """One float32 vector: numbers as they are, choices one-hot, members of a Dict by their keys' order."""
 
     @property
     def mask_size(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any, final
 import jax.numpy as jnp
 import numpy as np
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Key, Shaped
+from jaxtyping import Array, Bool, Float, Key, Shaped, UInt32
 
 from perdure._core import register
 
@@ -16,17 +16,30 @@ from ._base import AbstractSpace
 def narrow(dtype: Any) -> np.dtype:
     """The dtype that JAX computes with: 64-bit numbers become 32-bit ones."""
     dtype = np.dtype(dtype)
-    return {"float64": np.dtype("float32"), "int64": np.dtype("int32"), "uint64": np.dtype("uint32")}.get(dtype.name, dtype)
+    return np.dtype({"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(dtype.name, dtype))
 
 
 def as_bound(bound: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """`bound` in `shape` and `dtype`, saturated where the dtype cannot hold it (a float64 bound of 1e308, an int of inf)."""
+    """`bound` in `shape` and `dtype`, saturated where the dtype cannot hold it (1e308 in float32, inf in int32)."""
     limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     wide = np.broadcast_to(np.asarray(bound, np.float64), shape)
     finite = np.isfinite(wide) if dtype.kind == "f" else np.ones(shape, bool)
     array = np.where(finite, np.clip(wide, float(limits.min), float(limits.max)), wide).astype(dtype)
     array.setflags(write=False)
     return array
+
+
+def integers_below(key: Key[Array, ""], end: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
+    """Uniform in [0, end), where an `end` of 0 stands for 2^32.
+
+    The upper half of the 64-bit product of random bits and `end` (Lemire 2019, arXiv:1805.10941, without rejection),
+    from 16-bit halves. `jax.random.randint` prefers low numbers: twofold, for an `end` of three thousand million.
+    """
+    bits = jr.bits(key, end.shape, jnp.uint32)
+    bits_high, bits_low, end_high, end_low = bits >> 16, bits & 0xFFFF, end >> 16, end & 0xFFFF
+    middle = bits_high * end_low + (bits_low * end_low >> 16)
+    carry = bits_low * end_high + (middle & 0xFFFF) >> 16
+    return jnp.where(end == 0, bits, bits_high * end_high + (middle >> 16) + carry)
 
 
 @register
@@ -67,7 +80,9 @@ class Box(AbstractSpace):
             )
         if not (self.low <= self.high).all():
             at = tuple(int(i) for i in np.argwhere(~(self.low <= self.high))[0])
-            raise ValueError(f"Box.low{list(at)} = {self.low[at]} is above Box.high{list(at)} = {self.high[at]}. Swap them.")
+            raise ValueError(
+                f"Box.low{list(at)} = {self.low[at]} is above Box.high{list(at)} = {self.high[at]}. Swap them."
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,19 +100,20 @@ class Box(AbstractSpace):
     @property
     def is_image(self) -> bool:
         """uint8 over the whole range 0 to 255, with height, width and channels."""
-        return self.dtype == np.uint8 and len(self.shape) == 3 and bool((self.low == 0).all() and (self.high == 255).all())
+        whole_range = bool((self.low == 0).all() and (self.high == 255).all())
+        return self.dtype == np.uint8 and len(self.shape) == 3 and whole_range
 
     def sample(self, *, key: Key[Array, ""], mask: Bool[Array, " mask_size"] | None = None) -> Shaped[Array, "..."]:
         self._no_mask(mask)
         if self.dtype.kind != "f":
-            span = self.high.astype(np.int64) - self.low.astype(np.int64)
-            if span.max(initial=0) > np.iinfo(np.int32).max - 1:  # wider than randint can count
-                bits = jr.bits(key, self.shape, f"uint{8 * self.dtype.itemsize}").astype(self.dtype)
-                return jnp.clip(bits, self.low, self.high)
-            return (self.low + jr.randint(key, self.shape, 0, span.astype(np.int32) + 1)).astype(self.dtype)
+            first, last = self.low.astype(np.int64), self.high.astype(np.int64)
+            offset = integers_below(key, jnp.asarray((last - first + 1).astype(np.uint32)))
+            value = jnp.asarray(first.astype(np.uint32)) + offset  # modulo 2^32, so negative ones come out right
+            return (value.view(jnp.int32) if self.dtype.kind == "i" else value).astype(self.dtype)
         key_uniform, key_normal, key_above = jr.split(key, 3)
         has_low, has_high = np.isfinite(self.low), np.isfinite(self.high)
-        low, high = np.where(has_low, self.low, 0), np.where(has_high, self.high, 0)
+        low = jnp.asarray(np.where(has_low, self.low, 0))
+        high = jnp.asarray(np.where(has_high, self.high, 0))
         unit = jr.uniform(key_uniform, self.shape, self.dtype)
         uniform = low * (1 - unit) + high * unit  # high - low may overflow, this does not
         tail = jr.exponential(key_above, self.shape, self.dtype)
@@ -108,6 +124,9 @@ class Box(AbstractSpace):
 
     def contains(self, value: Any) -> bool:
         value = np.asarray(value)
+        if value.dtype == np.float64:  # the bounds were rounded to float32, so round the value as well
+            with np.errstate(over="ignore"):
+                value = value.astype(np.float32)
         fits = value.dtype.kind in "biuf" and np.can_cast(narrow(value.dtype), self.dtype, "same_kind")
         return bool(value.shape == self.shape and fits and (self.low <= value).all() and (value <= self.high).all())
 
@@ -123,6 +142,7 @@ class Box(AbstractSpace):
 
     def __repr__(self) -> str:
         def short(bound: np.ndarray) -> str:
-            return f"{bound.flat[0]}" if bound.size and (bound == bound.flat[0]).all() else np.array2string(bound, threshold=8)
+            same = bound.size and (bound == bound.flat[0]).all()
+            return f"{bound.flat[0]}" if same else np.array2string(bound, threshold=8)
 
         return f"Box({short(self.low)}, {short(self.high)}, {self.shape}, {self.dtype})"

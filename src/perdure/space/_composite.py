@@ -33,7 +33,8 @@ class Dict(AbstractSpace):
     items: tuple[tuple[str, AbstractSpace], ...]
 
     def __init__(self, spaces: Mapping[str, AbstractSpace] | None = None, **named: AbstractSpace):
-        object.__setattr__(self, "items", tuple(sorted({**(spaces or {}), **named}.items(), key=lambda item: str(item[0]))))
+        items = {**(spaces or {}), **named}.items()
+        object.__setattr__(self, "items", tuple(sorted(items, key=lambda item: str(item[0]))))
         self.__check_init__()
 
     def __check_init__(self) -> None:

@@ -86,16 +86,20 @@ class MultiDiscrete(AbstractSpace):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nvec", tuple(int(n) for n in np.asarray(self.nvec).ravel()))
-        start = self.start if np.ndim(self.start) and len(self.start) else np.broadcast_to(self.start or 0, len(self.nvec))
+        one_for_all = np.ndim(self.start) == 0 or len(self.start) == 0
+        start = np.broadcast_to(self.start or 0, len(self.nvec)) if one_for_all else self.start
         object.__setattr__(self, "start", tuple(int(s) for s in start))
         self.__check_init__()
 
     def __check_init__(self) -> None:
         if not self.nvec or min(self.nvec) < 1:
-            raise ValueError(f"MultiDiscrete.nvec = {self.nvec}, but it needs at least one component of at least one choice.")
+            raise ValueError(
+                f"MultiDiscrete.nvec = {self.nvec}, but it needs at least one component of at least one choice."
+            )
         if len(self.start) != len(self.nvec):
             raise ValueError(
-                f"MultiDiscrete.start has {len(self.start)} entries but nvec has {len(self.nvec)}. Give one number for each."
+                f"MultiDiscrete.start has {len(self.start)} entries but nvec has {len(self.nvec)}. "
+                "Give one number for each, or one for all."
             )
 
     @property
@@ -115,7 +119,9 @@ class MultiDiscrete(AbstractSpace):
         """Where each component's choices begin in a flat vector, and its end: `len(nvec) + 1` numbers."""
         return tuple(int(i) for i in np.cumsum((0, *self.nvec)))
 
-    def sample(self, *, key: Key[Array, ""], mask: Bool[Array, " mask_size"] | None = None) -> Int[Array, " components"]:
+    def sample(
+        self, *, key: Key[Array, ""], mask: Bool[Array, " mask_size"] | None = None
+    ) -> Int[Array, " components"]:
         start = jnp.asarray(self.start, jnp.int32)
         if mask is None:
             return start + jr.randint(key, self.shape, 0, jnp.asarray(self.nvec))

@@ -15,7 +15,7 @@ from ._discrete import Discrete, MultiBinary, MultiDiscrete
 def from_gymnasium(space: Any) -> AbstractSpace:
     """Our space for a Gymnasium one. 64-bit dtypes are narrowed to 32 bits, as JAX does.
 
-    Raises: TypeError for a kind of space that has no counterpart here, ValueError for a MultiDiscrete that is not a vector.
+    Raises: TypeError for a kind of space without a counterpart here, ValueError for a MultiDiscrete that is no vector.
     """
     spaces = import_extra("gymnasium", "gym").spaces
     match space:

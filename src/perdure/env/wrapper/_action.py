@@ -51,10 +51,13 @@ class RescaleAction(AbstractWrapper):
     def __check_init__(self) -> None:
         space = continuous_actions(self.env, "RescaleAction")
         if not space.is_bounded:
-            raise ValueError(f"RescaleAction needs finite bounds to stretch to, but the actions of {self.env.name} are {space}.")
+            raise ValueError(
+                f"RescaleAction needs finite bounds to stretch to, but the actions of {self.env.name} are {space}."
+            )
         if not -np.inf < self.low < self.high < np.inf:
             raise ValueError(
-                f"RescaleAction.low = {self.low} is not below RescaleAction.high = {self.high}. Give two finite numbers."
+                f"RescaleAction.low = {self.low} is not below RescaleAction.high = {self.high}. "
+                "Give two finite numbers, the smaller first."
             )
 
     @property

@@ -1,7 +1,7 @@
 """Wrappers that bring observations and rewards to a common scale with running statistics.
 
-For study, and for comparison with other libraries. The statistics live in the state of the environment, one set for each
-copy of it, and are lost with it. To train a policy that will be used elsewhere let the *policy* normalise its
+For study, and for comparison with other libraries. The statistics live in the state of the environment, one set for
+each copy of it, and are lost with it. To train a policy that will be used elsewhere let the *policy* normalise its
 observations: its statistics are shared by all copies, and saved and exported with it.
 """
 
@@ -22,7 +22,7 @@ class RunningStatistics(NamedTuple):
 
     mean: Float[Array, "..."]
     variance: Float[Array, "..."]
-    count: Float[Array, ""]
+    weight: Float[Array, ""]  # number of values, and the little at the start
 
     @classmethod
     def start(cls, shape: tuple[int, ...]) -> "RunningStatistics":
@@ -30,11 +30,11 @@ class RunningStatistics(NamedTuple):
 
     def include(self, value: Float[Array, "..."]) -> "RunningStatistics":
         """With one more value. Source: Chan, Golub and LeVeque 1979, "Updating Formulae and a Pairwise Algorithm"."""
-        count = self.count + 1
+        weight = self.weight + 1
         delta = value - self.mean
-        mean = self.mean + delta / count
-        variance = (self.variance * self.count + delta**2 * self.count / count) / count
-        return RunningStatistics(mean, variance, count)
+        mean = self.mean + delta / weight
+        variance = (self.variance * self.weight + delta**2 * self.weight / weight) / weight
+        return RunningStatistics(mean, variance, weight)
 
 
 class NormalizedState(NamedTuple):
