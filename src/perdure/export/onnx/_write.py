@@ -20,7 +20,7 @@ class Writer:
         onnx = import_extra("onnx", "onnx")
         self.helper, self.numpy_helper = onnx.helper, onnx.numpy_helper
         self.graph, self.nodes, self.initializers, self.pairs = graph, list[Any](), dict[str, Any](), dict[Any, tuple[str, str]]()
-        self.uses = graph.uses()
+        self.uses, self.current = graph.uses(), ""
         self.taken = {t.name for node in graph.nodes() for t in (*node.inputs, node.out)}
         self.taken |= {t.name for t in graph.inputs} | {name for name, _ in graph.outputs}
 
@@ -55,7 +55,7 @@ class Writer:
         return self.array(t.value, t.name) if t.is_constant else t.name
 
     def op(self, kind: str, *inputs: str, out: str | None = None, **attrs: Any) -> str:
-        out = out or self.fresh(kind.lower())
+        out = out or self.fresh(f"{self.current}_{kind.lower()}".lstrip("_"))
         attrs = {k: [int(i) for i in v] if isinstance(v, tuple | list) else v for k, v in attrs.items()}
         self.nodes.append(self.helper.make_node(kind, list(inputs), [out], name=out, **attrs))
         return out
@@ -92,7 +92,9 @@ class Writer:
             writer: Callable[[Writer, Node], Any] | None = WRITERS.get(node.op)
             if writer is None:
                 raise ExportError(f"{node.where}: ONNX has no counterpart of {node.op}")
+            self.current = node.out.name
             writer(self, node)
+        self.current = ""
         for name, t in self.graph.outputs:
             if t.name != name or t.is_constant:  # an input, a constant, or one value under two names
                 source = self.ref(t)

@@ -1,0 +1,207 @@
+"""`export`: write a policy for its targets, prove each one, and only then put the folder in place."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jax import random as jr
+
+from perdure._core import atomic_write, loads_json
+
+from ._manifest import FORMAT, GOLDEN, MANIFEST, file_entry, manifest_bytes, read_manifest, write_golden
+from ._program import Program, lower
+from ._proof import Case, Expected, Verdict, expect, judge, make_case
+from ._report import ExportReport, TargetReport
+from ._run import Answer, Runner
+from ._targets import Target, find_targets
+
+GOLDEN_BYTES = 256 * 1024  # rows are chosen so that the inputs stay about below this
+GOLDEN_ROWS = 64
+SAFE_ERROR = 2e-6  # golden rows are far from the limit, so that another machine reproduces them
+
+
+def export(
+    policy: Any,
+    directory: str | Path,
+    targets: Sequence[str] = ("onnx",),
+    *,
+    name: str = "policy",
+    action_mask: bool = False,
+    nan_guard: bool = True,
+    outputs: Sequence[str] = ("action",),
+    num_observations: int = 1000,
+    observations: Any = None,
+    key: Any = None,
+    force: bool = False,
+) -> ExportReport:
+    """Write the deterministic policy to a folder, proven equal in each target's own runtime.
+
+    The folder gets one file or more a target, `golden.safetensors` (inputs and the policy's answers) and
+    `manifest.json` (digests, spaces, signature, what was proven); `verify` proves it again from these alone.
+
+    Compared are `num_observations` samples of the space and its extremes, `observations` (a batch as the observation
+    space has it) if given, every kind of mask, batches of 1, 7 and 64, and for a stateful policy sequences of 100 steps
+    with resets. `key` chooses the samples (default: always the same).
+
+    An earlier export is replaced as a whole. Other files in the folder are an error, or with `force=True` stay as they are.
+
+    Raises: ExportError where the policy cannot be exported or an answer differs - nothing is written then; ValueError
+    for an unknown target; FileExistsError for a folder with other files in it.
+    """
+    found, directory = find_targets(targets), Path(directory)
+    if not name or Path(name).name != name:
+        raise ValueError(f"name={name!r} is no plain file name.")
+    is_merged = check_destination(directory, force)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = directory.parent / f".{directory.name}.{secrets.token_hex(6)}.tmp"
+    temporary.mkdir()
+    seed = 0 if key is None else int(np.asarray(jr.key_data(key)).ravel()[-1])
+    try:
+        runners = {target.name: Runner(target.runner) for target in found}
+        try:
+            program = lower(policy, name=name, action_mask=action_mask, nan_guard=nan_guard, outputs=outputs)
+            case = make_case(policy, program, max(num_observations, 1), seed, observations, nan_guard)
+            rows, files = prove(program, case, found, runners, temporary, name)
+        finally:
+            for runner in runners.values():
+                runner.close()
+        report = ExportReport(str(directory), name, program.metadata.get("fingerprint"), tuple(rows))
+        finish(temporary, program, report, files, name)
+        put_in_place(temporary, directory, is_merged)
+        return report
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_destination(directory: Path, force: bool) -> bool:
+    """Whether the folder holds other files, which then stay.
+
+    Raises: FileExistsError if it does and `force` is False.
+    """
+    if not directory.exists():
+        return False
+    if not directory.is_dir():
+        raise FileExistsError(f"{directory} is a file. Give a folder.")
+    present = {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
+    if not present:
+        return False
+    known: set[str] = set()
+    if MANIFEST in present:
+        known = {MANIFEST, *read_manifest(directory)["files"]} if not force else set()
+    foreign = sorted(present - known)
+    if foreign and not force:
+        raise FileExistsError(
+            f"{directory} holds {foreign[0]!r}{f' and {len(foreign) - 1} more' if len(foreign) > 1 else ''}, which is not of an earlier export. "
+            "Give another folder, or force=True to write into this one."
+        )
+    return bool(foreign)
+
+
+def prove(
+    program: Program, case: Case, targets: list[Target], runners: dict[str, Runner], folder: Path, name: str
+) -> tuple[list[TargetReport], dict[str, list[str]]]:
+    """Write each target, start its runner, compute what the policy answers meanwhile, compare."""
+    files: dict[str, list[str]] = {}
+    for target in targets:
+        files[target.name] = target.write(program, folder, name)
+        runners[target.name].submit(folder / files[target.name][0], case.job())
+    want = expect(program, case)
+    reports, errors = [], np.zeros(case.num_good)
+    for target in targets:
+        answer = runners[target.name].result()
+        verdict = judge(target.name, program, case, want, answer)
+        errors = np.maximum(errors, verdict.row_errors)
+        reports.append(report_of(target, files[target.name], folder, verdict, answer))
+    write_golden(folder / GOLDEN, golden(program, case, want, errors))
+    return reports, files
+
+
+def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, answer: Answer) -> TargetReport:
+    return TargetReport(
+        target=target.name,
+        file=files[0],
+        size_bytes=sum((folder / file).stat().st_size for file in files),
+        runtime=answer.runtime,
+        observations=verdict.observations,
+        max_error=verdict.max_error,
+        actions_equal=verdict.actions_equal,
+        ties=verdict.ties,
+        broken=verdict.broken,
+        microseconds=None if answer.seconds is None else answer.seconds * 1e6,
+    )
+
+
+def golden(program: Program, case: Case, want: Expected, errors: np.ndarray) -> dict[str, np.ndarray]:
+    """A few inputs with the policy's answers: rows far from any limit, some broken ones, and the sequences."""
+    row_bytes = max(1, sum(x[:1].nbytes for x in case.rows.values()))
+    count = int(np.clip(GOLDEN_BYTES // row_bytes, 4, GOLDEN_ROWS))
+    safe = np.flatnonzero((errors <= SAFE_ERROR) & ~want.ties)[:count]
+    arrays = {f"input:{k}": x[: case.num_good][safe] for k, x in case.rows.items()}
+    arrays |= {f"output:{k}": x[safe] for k, x in want.good.items()}
+    if want.broken:
+        for k in case.rows:
+            arrays[f"broken_input:{k}"] = case.broken[k][:count]
+        for k, x in want.broken.items():
+            arrays[f"broken_output:{k}"] = x[:count]
+    if case.reset is not None and row_bytes * case.reset.size <= GOLDEN_BYTES:
+        arrays["sequence_reset"] = case.reset
+        arrays |= {f"sequence_input:{k}": x for k, x in case.sequence.items()}
+        arrays |= {f"sequence_initial:{k}": x for k, x in case.initial.items()}
+        arrays |= {f"sequence_output:{k}": x for k, x in want.sequence.items()}
+    return arrays
+
+
+def finish(folder: Path, program: Program, report: ExportReport, files: dict[str, list[str]], name: str) -> None:
+    """The manifest, after everything it speaks of."""
+    data = program.metadata
+    proofs = {
+        row.target: {
+            "files": files[row.target],
+            "status": "proven",
+            "runtime": row.runtime,
+            "observations": row.observations,
+            "max_error": row.max_error,
+            "actions_equal": row.actions_equal,
+            "ties": row.ties,
+            "broken": row.broken,
+            "microseconds": row.microseconds,
+        }
+        for row in report.targets
+    }
+    written = sorted({file for names in files.values() for file in names} | {GOLDEN})
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "policy": data["policy"],
+        "fingerprint": data.get("fingerprint"),
+        "perdure_version": data["perdure_version"],
+        "observation_space": loads_json(data["observation_space"]),
+        "action_space": loads_json(data["action_space"]),
+        "signature": loads_json(data["signature"]),
+        "nan_guard": loads_json(data["nan_guard"]),
+        "targets": proofs,
+        "files": {file: file_entry(folder / file) for file in written},
+    }
+    atomic_write(folder / MANIFEST, manifest_bytes(manifest))
+
+
+def put_in_place(temporary: Path, directory: Path, is_merged: bool) -> None:
+    """Rename the finished folder to its name; what was there before stays until the new one is in place."""
+    if is_merged:
+        for path in sorted(temporary.iterdir(), key=lambda p: p.name == MANIFEST):
+            os.replace(path, directory / path.name)
+        return
+    old = directory.parent / f".{directory.name}.{secrets.token_hex(6)}.old"
+    if directory.exists():
+        os.rename(directory, old)
+    try:
+        os.rename(temporary, directory)
+    except BaseException:
+        if old.exists():
+            os.rename(old, directory)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

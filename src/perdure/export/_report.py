@@ -1,0 +1,66 @@
+"""What an export proved, as a table."""
+
+import dataclasses
+import io
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetReport:
+    """One target. Errors are relative to the range of each output."""
+
+    target: str
+    file: str
+    size_bytes: int
+    runtime: str  # name and version of what ran it
+    observations: int  # rows compared, sequence steps included
+    max_error: float
+    actions_equal: int  # rows whose integer outputs are equal; for a continuous action all within tolerance
+    ties: int  # rows at the limit of float32: a near-tie of the logits, or an input where one rounding moves the answer
+    broken: int  # rows with NaN or infinities whose guarded answer was as it must be
+    microseconds: float | None  # median of one action at batch 1, the runtime's own call included
+
+    @property
+    def agreement(self) -> str:
+        ties = f" ({self.ties} ties)" if self.ties else ""
+        return f"{self.actions_equal}/{self.observations}{ties}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportReport:
+    """`print(report)` shows the table."""
+
+    directory: str
+    name: str
+    fingerprint: str | None
+    targets: tuple[TargetReport, ...]
+
+    def table(self) -> Table:
+        title = f"{self.name} -> {self.directory}"
+        table = Table(title=title, box=box.SIMPLE, title_justify="left", caption=self.caption(), caption_justify="left")
+        for heading in ("target", "file"):
+            table.add_column(heading, overflow="fold")
+        for heading in ("bytes", "max |error|", "actions equal", "us/action"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("proven by", no_wrap=True)
+        for row in self.targets:
+            micros = "" if row.microseconds is None else f"{row.microseconds:.1f}"
+            cells = (f"{row.size_bytes:,}", f"{row.max_error:.1e}", row.agreement, micros, row.runtime)
+            table.add_row(row.target, row.file, *cells)
+        return table
+
+    def caption(self) -> str | None:
+        broken = max((row.broken for row in self.targets), default=0)
+        guard = f"NaN guard held on {broken} broken observations." if broken else ""
+        return guard or None
+
+    def __rich__(self) -> Table:
+        return self.table()
+
+    def __str__(self) -> str:
+        console = Console(file=io.StringIO(), width=120, color_system=None)
+        console.print(self.table())
+        return console.file.getvalue().rstrip()  # type: ignore[attr-defined]

@@ -1,0 +1,49 @@
+"""The registry of targets: what writes each one, and which runner proves it."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from perdure._core import import_extra
+
+from ._program import Program
+
+
+def write_onnx_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .onnx._to_onnx import model_of, serialize
+
+    file = f"{name}.onnx"
+    (directory / file).write_bytes(serialize(model_of(program, name)))
+    return [file]
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """`write(program, directory, name)` writes files there and gives their names, the one to run first."""
+
+    name: str
+    write: Callable[[Program, Path, str], list[str]]
+    runner: str  # script in `_runners`
+    requires: tuple[tuple[str, str], ...] = ()  # modules and the extras that install them
+
+
+TARGETS = {
+    "onnx": Target("onnx", write_onnx_target, "onnx_runner.py", (("onnx", "onnx"), ("onnxruntime", "onnx"))),
+}
+
+
+def find_targets(names: Sequence[str]) -> list[Target]:
+    """Raises: ValueError for an unknown name, MissingExtraError where a target's tools are not installed."""
+    if isinstance(names, str) or not names:
+        raise ValueError(f"targets is {names!r}, but it is a list of names. Known: {', '.join(TARGETS)}.")
+    for name in names:
+        if name not in TARGETS:
+            close = difflib.get_close_matches(name, TARGETS, 1, cutoff=0.4)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"targets has {name!r}, which is no known target.{hint} Known: {', '.join(TARGETS)}.")
+    found = [TARGETS[name] for name in dict.fromkeys(names)]
+    for target in found:
+        for module, extra in target.requires:
+            import_extra(module, extra)
+    return found
