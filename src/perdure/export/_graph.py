@@ -25,7 +25,7 @@ class Tensor:
     """A value: a constant (`value` is set), an input of the graph (neither is set) or what `node` computes."""
 
     shape: Shape
-    dtype: np.dtype
+    dtype: Any  # numpy dtype; while tracing also that of a JAX key
     name: str = ""
     value: Any = None  # numpy array; while tracing also a JAX key
     node: "Node | None" = None

@@ -43,7 +43,7 @@ RULES.update({name: unary_rule(op) for name, op in UNARY.items()})
 RULES.update({name: binary_rule(op) for name, op in BINARY.items()})
 
 
-def number(x: Tensor, value: float) -> Tensor:
+def number(x: Tensor, value: float | int) -> Tensor:
     """A constant in the dtype of `x`."""
     return constant(np.asarray(value, x.dtype))
 

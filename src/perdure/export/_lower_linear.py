@@ -1,6 +1,6 @@
 """Products, convolutions and pooling."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def convolution(low: Builder, eqn: Any, x: Tensor, w: Tensor) -> Tensor:
     if rank == 1:
         kernel, x = kernel[:, :, None], low.reshape(x, (*x.shape[:2], 1, *x.shape[2:]))
 
-    def two(values: Sequence[Any], fill: Any) -> tuple:
+    def two(values: Iterable[Any], fill: Any) -> tuple:
         return (fill,) * (2 - rank) + tuple(values)
 
     pads = two([(int(lo), int(hi)) for lo, hi in p["padding"]], (0, 0))

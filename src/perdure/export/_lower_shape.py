@@ -169,7 +169,7 @@ def sort(low: Builder, eqn: Any, *xs: Tensor) -> list[Tensor]:
     last = [*(i for i in range(rank) if i != axis), axis]
     rows = [low.transpose(x, last) for x in xs]
     ordered = sort_rows(low, rows)
-    return [low.transpose(y, np.argsort(last)) for y in ordered]
+    return [low.transpose(y, np.argsort(last).tolist()) for y in ordered]
 
 
 def sort_rows(low: Builder, rows: list[Tensor]) -> list[Tensor]:

@@ -162,7 +162,7 @@ def use_ranges(node: Node, sole: bool) -> Tensor | None:
     return None
 
 
-def uniform(t: Tensor) -> float | None:
+def uniform(t: Tensor) -> float | int | bool | None:
     """The one value of a constant whose entries are all equal."""
     if t.is_constant and t.value.size and (t.value == t.value.flat[0]).all():
         return t.value.flat[0].item()
