@@ -97,7 +97,7 @@ IMAGES = {
     "same": lambda x: nhwc(x, window_strides=(1, 1), padding="SAME"), "strided": lambda x: nhwc(x, window_strides=(2, 3), padding="VALID"),
     "dilated": lambda x: nhwc(x, window_strides=(1, 1), padding="VALID", rhs_dilation=(2, 2)),
     "transposed": lambda x: nhwc(x, window_strides=(1, 1), padding=((1, 2), (2, 1)), lhs_dilation=(2, 2)),
-    "negative padding": lambda x: nhwc(x, window_strides=(1, 1), padding=((-1, 1), (0, -2))),
+    "negative padding": lambda x: nhwc(x, window_strides=(1, 1), padding=((-1, 0), (0, -2))),
     "max pool": lambda x: eqx.nn.MaxPool2d(3, 2, padding=1)(x.transpose(2, 0, 1)), "average pool": lambda x: eqx.nn.AvgPool2d(2, 2)(x.transpose(2, 0, 1)),
     "min pool": lambda x: lax.reduce_window(x, F(np.inf), lax.min, (2, 2, 1), (2, 2, 1), "VALID"),
     "sum pool of rows": lambda x: lax.reduce_window(x, F(0), lax.add, (3, 1, 1), (1, 1, 1), "SAME"),

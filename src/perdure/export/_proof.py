@@ -12,7 +12,7 @@ from ._interpret import interpret
 from ._observations import broken_inputs, make_inputs
 from ._program import Program
 from ._run import Answer, Job, take_slices
-from ._signature import Signature
+from ._signature import Signature, next_name
 from ._tolerance import MAX_TIE_SHARE, Arrays, Comparison, compare, near_ties, nudged
 
 CHUNK = 256  # rows the reference computes at once: one compilation whatever their number
@@ -51,7 +51,7 @@ class Reference:
             padded = [np.concatenate([x, np.repeat(x[:1], CHUNK - batch, 0)]) for x in rows.values()]
             results = [np.asarray(y)[:batch] for y in self.function(*padded)]
             steps.append(dict(zip([p.name for p in self.sign.outputs], results, strict=True)))
-            state = {name: steps[-1][name] for name in initial}
+            state = {name: steps[-1][next_name(name)] for name in initial}
         return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
 
@@ -165,7 +165,7 @@ def judge_sequence(target: str, program: Program, case: Case, want: Expected, an
 
     got, expected = flat(answer.sequence), flat(want.sequence)
     shape = (SEQUENCE_STEPS, SEQUENCE_BATCH)
-    fed = {k: np.concatenate([case.initial[k][None], want.sequence[k][:-1]]) for k in case.initial}
+    fed = {k: np.concatenate([case.initial[k][None], want.sequence[next_name(k)][:-1]]) for k in case.initial}
     inputs = flat(case.sequence | fed)
     ties = near_ties(program.plain, {p.name: inputs[p.name] for p in program.signature.inputs})
     ties = np.logical_or.accumulate(ties.reshape(shape), 0).reshape(-1)  # what follows a tie follows from it

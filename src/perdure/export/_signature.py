@@ -4,9 +4,11 @@
 |---|---|---|
 | `observation`, or `observation.<key>` | the raw observation; members of a Dict by key, of a Tuple by position | always |
 | `action_mask` | flat bool vector, True where legal (`AbstractSpace.mask_size`) | on request |
-| `state.<name>` | memory of a stateful policy, in and out | if it has one |
+| `state.<name>` in, `next_state.<name>` out | memory of a stateful policy | if it has one |
 | `action`, or `action.<key>` | in the environment's units and dtype | always |
 | `logits`, `q_values`, `value` | what the action comes from | on request |
+
+The memory goes out under another name because ONNX has one namespace for inputs and outputs.
 """
 
 import dataclasses
@@ -103,6 +105,11 @@ def sentinel(port: Port) -> int:
     return value
 
 
+def next_name(state: str) -> str:
+    """The output that becomes this input at the next step."""
+    return f"next_{state}"
+
+
 def state_ports(policy: Any) -> tuple[list[Port], dict[str, np.ndarray], Any]:
     """Ports, initial values and tree structure of the policy's memory."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(policy.reset(key=jr.key(0)))
@@ -190,4 +197,5 @@ def signature(policy: Any, *, action_mask: bool = False, outputs: Sequence[str] 
     shapes = jax.eval_shape(function, *[jax.ShapeDtypeStruct(p.shape, p.dtype) for p in inputs])
     extras = [name for name in outputs if name != "action"]
     results = [Port(n, tuple(s.shape), np.dtype(s.dtype)) for n, s in zip(extras, shapes[len(actions) :], strict=False)]
-    return Signature(inputs, (*actions, *results, *states), function, initial)
+    memory = [Port(next_name(port.name), port.shape, port.dtype) for port in states]
+    return Signature(inputs, (*actions, *results, *memory), function, initial)

@@ -38,12 +38,14 @@ def drop_identity(node: Node, sole: bool) -> Tensor | None:
             return emit("Concat", *[t for t in node.inputs if 0 not in t.shape], **node.attrs)
         case "Reduce" if not node.attrs["axes"]:
             return x
-    neutral = {"Max": -np.inf, "Min": np.inf, "Mul": 1, "Div": 1}
+    neutral: dict[str, float] = {"Max": -np.inf, "Min": np.inf, "Mul": 1, "Div": 1}
+    if x.dtype.kind == "i":  # a float is left alone: -0.0 + 0.0 is 0.0
+        neutral |= {"Add": 0, "Sub": 0}
     if node.op in neutral and x.dtype != bool:
         for i, j in ((0, 1), (1, 0)):
             y, c = node.inputs[i], node.inputs[j]
             is_neutral = c.is_constant and c.value.size and (c.value == neutral[node.op]).all()
-            if is_neutral and y.shape == out.shape and not (node.op == "Div" and j == 0):
+            if is_neutral and y.shape == out.shape and not (node.op in ("Div", "Sub") and j == 0):
                 return y
     return None
 

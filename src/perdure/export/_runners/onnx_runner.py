@@ -4,9 +4,11 @@ Reads the path of a job folder from standard input. `job.json` there holds
 
 - `model`: path of the model;
 - `slices`: [start, stop] rows of the arrays `flat:<input>` of `inputs.npz`, each run as one batch;
-- `states`: names of the inputs that are fed back from the outputs of the same name, step by step over the arrays
-  `sequence:<input>` (time, batch, ...), from `initial:<state>`, and again from there where `reset` (time, batch) is true;
 - `timing`: how many single observations to time.
+
+A stateful policy also runs step by step over the arrays `sequence:<input>` (time, batch, ...): each `initial:<state>` is
+the first value of that input, the output `next_<state>` the following ones, and where `reset` (time, batch) is true it
+starts again.
 
 Writes `outputs.npz` (`flat:<output>`: the batches one after the other; `sequence:<output>`) and `result.json`.
 """
@@ -32,7 +34,7 @@ def run_sequence(run, sequence, initial, reset):
             at = reset[t].reshape((-1,) + (1,) * (first.ndim - 1))
             state[name] = np.where(at, first, state[name])
         steps.append(run({**{name: x[t] for name, x in sequence.items()}, **state}))
-        state = {name: steps[-1][name] for name in initial}
+        state = {name: steps[-1][f"next_{name}"] for name in initial}
     return {f"sequence:{name}": np.stack([step[name] for step in steps]) for name in (steps[0] if steps else ())}
 
 
