@@ -75,7 +75,9 @@ def answers(function: Callable[..., Any], arrays: list[np.ndarray]) -> list[np.n
     return [np.asarray(y) for y in as_tuple(jax.jit(jax.vmap(function))(*arrays))]
 
 
-def check(function: Callable[..., Any], inputs: Specs, tolerance: float = 1e-5, seed: int = 0, guarded: bool = True) -> Graph:
+def check(
+    function: Callable[..., Any], inputs: Specs, tolerance: float = 1e-5, seed: int = 0, guarded: bool = True
+) -> Graph:
     """Every form of the graph, in numpy and in onnxruntime, against jitted JAX. Returns the simplified graph."""
     raw = graph_of(function, inputs)
     plain = simplify(raw)

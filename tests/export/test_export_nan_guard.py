@@ -141,7 +141,9 @@ def test_the_authors_own_handling_of_nan_is_respected():
     np.testing.assert_allclose(answer(policy, rows)["action"], [[0.25, 0.5]])
 
 
-@pytest.mark.parametrize("function", [jnp.max, jnp.sort, lambda x: jnp.take(x, jnp.argmax(x)), lambda x: x.astype(jnp.int32) * 0.5])
+@pytest.mark.parametrize(
+    "function", [jnp.max, jnp.sort, lambda x: jnp.take(x, jnp.argmax(x)), lambda x: x.astype(jnp.int32) * 0.5]
+)
 def test_what_runtimes_lose_becomes_nan(function):
     graph = simplify(add_nan_guard(simplify(graph_of(function, {"x": ((4,), F)})), ["y0"]))
     rows = {"x": np.array([[1, np.nan, 3, 0]], F)}

@@ -98,7 +98,9 @@ def test_optional_outputs_of_our_policies():
     actor_critic = session(to_onnx(MLPActorCriticPolicy(env=env, key=jr.key(0)), outputs=("action", "logits", "value")))
     assert [o.name for o in actor_critic.get_outputs()] == ["action", "logits", "value"]
     q_policy = MLPQPolicy(env=env, key=jr.key(0))
-    action, q_values = session(to_onnx(q_policy, outputs=("action", "q_values"))).run(None, {"observation": np.ones(4, np.float32)})
+    action, q_values = session(to_onnx(q_policy, outputs=("action", "q_values"))).run(
+        None, {"observation": np.ones(4, np.float32)}
+    )
     np.testing.assert_allclose(q_values, q_policy.q_values(None, jnp.ones(4))[1], atol=1e-6)
     assert action == q_values.argmax()
 
@@ -109,7 +111,9 @@ def test_the_mask_is_an_input():
     observation = np.zeros(4, np.float32)
     for legal in (0, 1):
         assert model.run(None, {"observation": observation, "action_mask": np.arange(2) == legal})[0] == legal
-    assert model.run(None, {"observation": observation, "action_mask": np.zeros(2, bool)})[0] == 0  # none legal: the first
+    assert (
+        model.run(None, {"observation": observation, "action_mask": np.zeros(2, bool)})[0] == 0
+    )  # none legal: the first
 
 
 def test_a_suffix_is_added_and_parents_are_made(tmp_path):
@@ -165,13 +169,18 @@ def host(x):
 
 
 def hidden_callback(x):
-    return jax.lax.cond(x[0] > 0, lambda v: jax.pure_callback(np.sin, jax.ShapeDtypeStruct(v.shape, v.dtype), v), lambda v: v, x)
+    return jax.lax.cond(
+        x[0] > 0, lambda v: jax.pure_callback(np.sin, jax.ShapeDtypeStruct(v.shape, v.dtype), v), lambda v: v, x
+    )
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c + 1.0, x), r"primitive 'while' .* fixed length"),
+        (
+            lambda x: jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c + 1.0, x),
+            r"primitive 'while' .* fixed length",
+        ),
         (lambda x: jax.scipy.special.gammaln(x), r"primitive 'lgamma' cannot be exported\. It has no counterpart"),
         (draw, r"draws random numbers\. Export the deterministic policy"),
         (shout, r"primitive 'debug_\w+' cannot be exported\. Remove jax\.debug\.print"),

@@ -69,7 +69,9 @@ def test_a_byte_changed_anywhere_fails_and_names_the_file(tmp_path):
         data = path.read_bytes()
         for at in np.linspace(0, len(data) - 1, 9).astype(int):
             path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-            with pytest.raises(FileFormatError, match=r"manifest\.json|JSON" if path.name == "manifest.json" else path.name):
+            with pytest.raises(
+                FileFormatError, match=r"manifest\.json|JSON" if path.name == "manifest.json" else path.name
+            ):
                 verify(tmp_path / "deploy")
         path.write_bytes(data)
     verify(tmp_path / "deploy")
@@ -145,7 +147,9 @@ def test_an_unknown_target_is_refused_with_the_close_match(tmp_path):
 
 def test_observations_of_the_user_are_compared_too(tmp_path):
     plain = export(discrete(), tmp_path / "a", num_observations=50).targets[0].observations
-    more = export(discrete(), tmp_path / "b", num_observations=50, observations=np.zeros((64, 4))).targets[0].observations
+    more = (
+        export(discrete(), tmp_path / "b", num_observations=50, observations=np.zeros((64, 4))).targets[0].observations
+    )
     assert more > plain + 64
     with pytest.raises(ValueError, match=r"has shape \(64, 5\), wanted \(n, 4\)"):
         export(discrete(), tmp_path / "c", observations=np.zeros((64, 5)))

@@ -45,7 +45,9 @@ def scan(low: Builder, eqn: Any, *inputs: Tensor) -> list[Tensor]:
     sequences = inputs[num_consts + num_carry :]
     stacked: list[list[Tensor]] = []
     for t in range(length)[:: -1 if p["reverse"] else 1]:
-        step = [constant(x.value[t]) if x.is_constant else low.reshape(low.cut(x, 0, t, 1), x.shape[1:]) for x in sequences]
+        step = [
+            constant(x.value[t]) if x.is_constant else low.reshape(low.cut(x, 0, t, 1), x.shape[1:]) for x in sequences
+        ]
         out = low.inline(p["jaxpr"], [*fixed, *carry, *step])
         carry = out[:num_carry]
         stacked.append([low.reshape(y, (1, *y.shape)) for y in out[num_carry:]])
@@ -62,7 +64,14 @@ def cond(low: Builder, eqn: Any, which: Tensor, *inputs: Tensor) -> list[Tensor]
     if len(branches) == 2 and sum(checks) == 1:  # eqx.error_if: keep the branch that does not raise
         return low.inline(branches[checks.index(False)], inputs)
     if which.node is not None and which.node.op == "Unsupported":
-        return [low.emit("Unsupported", constant(0), **{**which.node.attrs, "shape": low.shape(v.aval.shape), "dtype": v.aval.dtype}) for v in eqn.outvars]
+        return [
+            low.emit(
+                "Unsupported",
+                constant(0),
+                **{**which.node.attrs, "shape": low.shape(v.aval.shape), "dtype": v.aval.dtype},
+            )
+            for v in eqn.outvars
+        ]
     require(which.is_constant, "on a value shared by the whole batch")
     return low.inline(branches[int(np.clip(which.value, 0, len(branches) - 1))], inputs)
 

@@ -77,7 +77,9 @@ def gather(low: Builder, eqn: Any, x: Tensor, index: Tensor) -> Tensor:
     after = [a for a in range(rank) if a not in axes and a not in x_batch and a not in before]
     merged = size(x.shape[a] for a in axes)
     data = low.transpose(x, [*x_batch, *before, *axes, *after])
-    data = low.reshape(data, (*([size(batch)] if x_batch else []), *(x.shape[a] for a in before), merged, *(x.shape[a] for a in after)))
+    data = low.reshape(
+        data, (*([size(batch)] if x_batch else []), *(x.shape[a] for a in before), merged, *(x.shape[a] for a in after))
+    )
     if x_batch:
         position = low.reshape(position, (size(batch), *position.shape[len(batch) :]))
         y = low.emit("Gather", data, position, axis=1, batch_dims=1)
@@ -94,7 +96,7 @@ def gather(low: Builder, eqn: Any, x: Tensor, index: Tensor) -> Tensor:
     free = iter(_index_labels(i_batch, index.rank - 1))
     target = [kept[offsets.index(q)] if q in offsets else next(free) for q in range(len(out))]
     y = low.reshape(low.transpose(y, [labels.index(t) for t in target if t in labels]), out)
-    if "FILL" not in str(eqn.params["mode"]) or inside.is_constant and inside.value.all():
+    if "FILL" not in str(eqn.params["mode"]) or (inside.is_constant and inside.value.all()):
         return y
     order = [labels_index(t, len(batch)) for t in target if isinstance(t, tuple)]
     inside = low.reshape(low.transpose(inside, order), [1 if q in offsets else s for q, s in enumerate(out)])

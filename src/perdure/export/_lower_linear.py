@@ -93,7 +93,9 @@ def pool(low: Builder, eqn: Any, x: Tensor) -> Tensor:
     require(len(spatial) <= 2, "over more than two axes")
     require(set(p["base_dilation"]) | set(p["window_dilation"]) == {1}, "with gaps in its window")
     require(all(x.shape[i] >= 0 for i in spatial), "over the batch")
-    require(all(tuple(p["padding"][i]) == (0, 0) for i in range(x.rank) if i not in spatial), "that pads a channel axis")
+    require(
+        all(tuple(p["padding"][i]) == (0, 0) for i in range(x.rank) if i not in spatial), "that pads a channel axis"
+    )
     require(x.dtype == np.float32, f"of {x.dtype}; cast to float32")
     if kind == "min":
         x = low.emit("Neg", x)

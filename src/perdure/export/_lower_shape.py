@@ -102,7 +102,9 @@ def iota(low: Builder, eqn: Any) -> Tensor:
     shape, axis = low.shape(eqn.outvars[0].aval.shape), int(eqn.params["dimension"])
     require(shape[axis] >= 0, "counts the batch")
     count = np.arange(shape[axis], dtype=integer_dtype(eqn.params["dtype"]))
-    return low.emit("Broadcast", constant(count.reshape([-1 if k == axis else 1 for k in range(len(shape))])), shape=shape)
+    return low.emit(
+        "Broadcast", constant(count.reshape([-1 if k == axis else 1 for k in range(len(shape))])), shape=shape
+    )
 
 
 def reduce(low: Builder, eqn: Any, x: Tensor, kind: str) -> Tensor:
@@ -130,7 +132,10 @@ def reduce_flags(low: Builder, eqn: Any, x: Tensor) -> Tensor:
 def arg_extreme(low: Builder, eqn: Any, x: Tensor) -> Tensor:
     axes = eqn.params["axes"]
     require(len(axes) == 1 and x.shape[int(axes[0])] > 0, "works on one axis that is not empty")
-    require(np.dtype(eqn.params["index_dtype"]) in (np.dtype(np.int32), np.dtype(np.uint32)), "gives a dtype other than int32")
+    require(
+        np.dtype(eqn.params["index_dtype"]) in (np.dtype(np.int32), np.dtype(np.uint32)),
+        "gives a dtype other than int32",
+    )
     x = x if x.dtype == np.float32 else low.cast(x, np.int32)
     if eqn.primitive.name == "argmin":
         x = low.emit("Neg", x)

@@ -56,7 +56,9 @@ class Builder(ABC):
         perm = tuple(int(i) for i in perm)
         return constant(x.value.transpose(perm), x.name) if x.is_constant else self.emit("Transpose", x, perm=perm)
 
-    def slice(self, x: Tensor, starts: Sequence[Any], sizes: Sequence[Any], steps: Sequence[Any] | None = None) -> Tensor:
+    def slice(
+        self, x: Tensor, starts: Sequence[Any], sizes: Sequence[Any], steps: Sequence[Any] | None = None
+    ) -> Tensor:
         starts, sizes = tuple(map(int, starts)), tuple(map(int, sizes))
         return self.emit("Slice", x, starts=starts, sizes=sizes, steps=tuple(map(int, steps or [1] * x.rank)))
 

@@ -49,7 +49,9 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or set(manifest) != FIELDS:
         raise FileFormatError(f"{MANIFEST} does not have the fields of an export. Export the policy again.")
     if manifest["format"] != FORMAT:
-        raise FileFormatError(f"{MANIFEST} has format {manifest['format']!r}, this version reads {FORMAT}. Update perdure.")
+        raise FileFormatError(
+            f"{MANIFEST} has format {manifest['format']!r}, this version reads {FORMAT}. Update perdure."
+        )
     if manifest_bytes(manifest) != data:
         raise FileFormatError(f"{MANIFEST} was changed after the export. Export the policy again.")
     return manifest

@@ -27,8 +27,31 @@ from ._passes._rewrite import rebuilt
 STRUCTURAL = frozenset({"Reshape", "Transpose", "Broadcast", "Slice", "Concat", "Pad"})
 SATURATING = frozenset({"Clip", "Tanh", "Sigmoid", "Max", "Min", "Relu"})
 AFFINE = frozenset({"Add", "Sub", "Mul", "Div"})
-CARRIERS = AFFINE | SATURATING | frozenset("Neg Abs Exp Expm1 Log Log1p Sqrt Erf Sin Cos Atan Sinh Cosh Floor Ceil Round".split())
-MAKES_NAN = frozenset("Log Log1p Sqrt Pow Rem Asin Acos Div".split())
+CARRIERS = (
+    AFFINE
+    | SATURATING
+    | frozenset(
+        [
+            "Neg",
+            "Abs",
+            "Exp",
+            "Expm1",
+            "Log",
+            "Log1p",
+            "Sqrt",
+            "Erf",
+            "Sin",
+            "Cos",
+            "Atan",
+            "Sinh",
+            "Cosh",
+            "Floor",
+            "Ceil",
+            "Round",
+        ]
+    )
+)
+MAKES_NAN = frozenset(["Log", "Log1p", "Sqrt", "Pow", "Rem", "Asin", "Acos", "Div"])
 
 
 def is_float(t: Tensor) -> bool:
@@ -42,7 +65,11 @@ def may_be_nan(graph: Graph) -> set[int]:
         constants = [t for t in node.inputs if t.is_constant and is_float(t)]
         is_safe_division = node.op == "Div" and node.inputs[1].is_constant and bool(np.all(node.inputs[1].value))
         makes_nan = node.op in MAKES_NAN and is_float(node.out) and not is_safe_division
-        if makes_nan or any(id(t) in suspects for t in node.inputs) or not all(np.isfinite(t.value).all() for t in constants):
+        if (
+            makes_nan
+            or any(id(t) in suspects for t in node.inputs)
+            or not all(np.isfinite(t.value).all() for t in constants)
+        ):
             suspects.add(id(node.out))
     return suspects
 
@@ -313,4 +340,3 @@ class Guard:
 def add_nan_guard(graph: Graph, actions: Sequence[str] = ("action",), sentinels: dict[str, int] | None = None) -> Graph:
     """The graph with the guard of this module's docstring; `actions` are the outputs that are (parts of) the action."""
     return Guard(graph, actions, sentinels or {}).run()
-

@@ -34,11 +34,35 @@ from perdure._core import ExportError
 from ._graph import Node, Shape, Tensor, broadcast_shapes
 
 UNARY = frozenset(
-    "Neg Abs Sign Floor Ceil Round Exp Log Log1p Expm1 Sqrt Tanh Sigmoid Relu Erf Not "
-    "Sin Cos Tan Asin Acos Atan Sinh Cosh".split()
+    [
+        "Neg",
+        "Abs",
+        "Sign",
+        "Floor",
+        "Ceil",
+        "Round",
+        "Exp",
+        "Log",
+        "Log1p",
+        "Expm1",
+        "Sqrt",
+        "Tanh",
+        "Sigmoid",
+        "Relu",
+        "Erf",
+        "Not",
+        "Sin",
+        "Cos",
+        "Tan",
+        "Asin",
+        "Acos",
+        "Atan",
+        "Sinh",
+        "Cosh",
+    ]
 )
 COMPARE = frozenset({"Eq", "Lt", "Le"})
-BINARY = COMPARE | frozenset("Add Sub Mul Div Max Min Pow Rem And Or".split())
+BINARY = COMPARE | frozenset(["Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "Rem", "And", "Or"])
 ELEMENTWISE = UNARY | BINARY | {"Where", "Clip", "Cast"}
 ACTIVATIONS = frozenset({"Relu", "Tanh", "Sigmoid"})
 

@@ -141,7 +141,9 @@ def judge(target: str, program: Program, case: Case, want: Expected, answer: Ans
     got = {k: x[: len(order)] for k, x in answer.flat.items()}
     moved = [take_slices(m, good_slices) for m in want.moved]
     rows = compare(ports, got, take_slices(want.good, good_slices), moved, want.ties[order])
-    complain(target, program, rows, {k: x[order] for k, x in case.rows.items()}, got, take_slices(want.good, good_slices))
+    complain(
+        target, program, rows, {k: x[order] for k, x in case.rows.items()}, got, take_slices(want.good, good_slices)
+    )
     check_broken(target, program, case, want.broken, {k: x[len(order) :] for k, x in answer.flat.items()})
     steps = judge_sequence(target, program, case, want, answer)
     parts = [rows, *steps]

@@ -118,7 +118,9 @@ def state_ports(policy: Any) -> tuple[list[Port], dict[str, np.ndarray], Any]:
         name = ".".join(filter(None, ["state", jax.tree_util.keystr(path, simple=True, separator=".")]))
         array = np.asarray(leaf)
         if array.dtype != np.float32:
-            raise ExportError(f"'{name}' is {array.dtype}, but the memory of an exported policy must be float32 arrays.")
+            raise ExportError(
+                f"'{name}' is {array.dtype}, but the memory of an exported policy must be float32 arrays."
+            )
         ports.append(Port(name, array.shape, array.dtype))
         initial[name] = array
     return ports, initial, structure
@@ -129,7 +131,9 @@ def mask_port(policy: Any) -> Port:
     if size == 0:
         raise ValueError(f"action_mask=True, but {policy.action_space} has no choices to bar. Export without a mask.")
     if "action_mask" not in inspect.signature(type(policy).__call__).parameters:
-        raise ValueError(f"action_mask=True, but {type(policy).__name__}.__call__ takes no action_mask. Export without a mask.")
+        raise ValueError(
+            f"action_mask=True, but {type(policy).__name__}.__call__ takes no action_mask. Export without a mask."
+        )
     return Port("action_mask", (size,), np.dtype(bool))
 
 
@@ -142,7 +146,9 @@ def optional_output(policy: Any, name: str, state: Any, observation: Any, mask: 
         return value
     if not hasattr(distribution, "logits"):
         kind = type(distribution).__name__
-        raise ValueError(f"outputs has 'logits', but the policy's distribution is {kind}, which has none. Leave it out.")
+        raise ValueError(
+            f"outputs has 'logits', but the policy's distribution is {kind}, which has none. Leave it out."
+        )
     return distribution.logits
 
 
@@ -166,7 +172,9 @@ def as_action(port: Port, value: Any) -> jax.Array:
     if value.shape != port.shape:
         raise ExportError(f"the policy gives '{port.name}' of shape {value.shape}, its action space has {port.shape}.")
     if value.dtype != port.dtype and (value.dtype.kind == "f" or port.dtype.kind == "f"):
-        raise ExportError(f"the policy gives '{port.name}' as {value.dtype}, its action space has {port.dtype}. Cast it.")
+        raise ExportError(
+            f"the policy gives '{port.name}' as {value.dtype}, its action space has {port.dtype}. Cast it."
+        )
     return value.astype(port.dtype)
 
 

@@ -59,7 +59,9 @@ def float_errors(port: Port, got: np.ndarray, want: np.ndarray) -> np.ndarray:
     return error.reshape(len(got), -1).max(-1, initial=0.0)
 
 
-def compare(ports: tuple[Port, ...], got: Arrays, want: Arrays, moved: list[Arrays] | None, ties: np.ndarray | None) -> Comparison:
+def compare(
+    ports: tuple[Port, ...], got: Arrays, want: Arrays, moved: list[Arrays] | None, ties: np.ndarray | None
+) -> Comparison:
     """Row by row. `moved` are answers of the policy to inputs one rounding away; `ties` marks rows with a near-tie."""
     count = len(want[ports[0].name])
     errors, equal = np.zeros(count), np.ones(count, bool)
@@ -82,7 +84,10 @@ def compare(ports: tuple[Port, ...], got: Arrays, want: Arrays, moved: list[Arra
 def nudged(inputs: Arrays) -> list[Arrays]:
     """The float inputs one rounding up and one down in magnitude."""
     return [
-        {k: (x * np.float32(1 + side * 2**-23)).astype(x.dtype) if x.dtype.kind == "f" else x for k, x in inputs.items()}
+        {
+            k: (x * np.float32(1 + side * 2**-23)).astype(x.dtype) if x.dtype.kind == "f" else x
+            for k, x in inputs.items()
+        }
         for side in (1, -1)
     ]
 

@@ -41,7 +41,9 @@ def leaf_names(tree: Any) -> dict[int, str]:
     return {id(leaf): jax.tree_util.keystr(path).lstrip(".") for path, leaf in leaves}
 
 
-def trace(function: Callable[..., Any], inputs: Mapping[str, Spec], outputs: Sequence[str], names_from: Any = None) -> Graph:
+def trace(
+    function: Callable[..., Any], inputs: Mapping[str, Spec], outputs: Sequence[str], names_from: Any = None
+) -> Graph:
     """The graph of `function(*one_item)`, which gives one array or a tuple of them, over a batch of items.
 
     `names_from` is a module whose leaf paths become the names of the constants.
@@ -190,7 +192,8 @@ class Tracer(Builder):
     def fold(self, eqn: Any, inputs: list[Tensor]) -> list[Tensor]:
         """Execute it now, with JAX, in the dtypes that JAX expects."""
         arrays = [
-            t.value if is_key(t.value) else np.asarray(t.value, v.aval.dtype) for t, v in zip(inputs, eqn.invars, strict=True)
+            t.value if is_key(t.value) else np.asarray(t.value, v.aval.dtype)
+            for t, v in zip(inputs, eqn.invars, strict=True)
         ]
         results = eqn.primitive.bind(*arrays, **eqn.params)
         out = [self.constant(r) for r in (results if eqn.primitive.multiple_results else [results])]

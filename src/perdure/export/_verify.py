@@ -33,7 +33,9 @@ def verify(directory: str | Path) -> ExportReport:
         with Runner(target.runner) as runner:
             runner.submit((directory / proof["files"][0]).resolve(), golden_job(arrays))
             answer = runner.result()
-        got = {f"output:{k}": x for k, x in answer.flat.items()} | {f"sequence_output:{k}": x for k, x in answer.sequence.items()}
+        got = {f"output:{k}": x for k, x in answer.flat.items()} | {
+            f"sequence_output:{k}": x for k, x in answer.sequence.items()
+        }
         count, worst = compare_golden(target.name, ports, golden_answers(arrays), got)
         rows.append(
             TargetReport(
@@ -104,10 +106,16 @@ def compare_golden(target: str, ports: list[Port], want: Arrays, got: Arrays) ->
                 raise ExportError(f"verify {target}: {key} is {a.dtype}{a.shape}, the golden one {b.dtype}{b.shape}.")
             lead = 2 if kind == "sequence_output:" else 1
             a, b = (x.reshape(-1, *x.shape[lead:]) for x in (a, b))
-            errors = float_errors(port, a, b) if port.dtype.kind == "f" else np.where((a != b).reshape(len(a), -1).any(-1), np.inf, 0)
+            errors = (
+                float_errors(port, a, b)
+                if port.dtype.kind == "f"
+                else np.where((a != b).reshape(len(a), -1).any(-1), np.inf, 0)
+            )
             if (errors > TOLERANCE).any():
                 k = int(np.argmax(errors))
                 raise ExportError(f"verify {target}: {port.name} is {a[k]} at golden row {k}, the policy gave {b[k]}.")
             worst = max(worst, float(errors.max(initial=0.0)))
-        rows += len(want[f"{kind}{ports[0].name}"].reshape(-1, *ports[0].shape)) if f"{kind}{ports[0].name}" in want else 0
+        rows += (
+            len(want[f"{kind}{ports[0].name}"].reshape(-1, *ports[0].shape)) if f"{kind}{ports[0].name}" in want else 0
+        )
     return rows, worst

@@ -201,7 +201,9 @@ def merge_scale(node: Node, sole: bool) -> Tensor | None:
         for p, q in ((0, 1), (1, 0)):
             if inner.inputs[q].is_constant and not inner.inputs[p].is_constant:
                 product = factor.value * inner.inputs[q].value
-                return emit("Mul", inner.inputs[p], constant(product, factor.name)) if np.isfinite(product).all() else None
+                return (
+                    emit("Mul", inner.inputs[p], constant(product, factor.name)) if np.isfinite(product).all() else None
+                )
     return None
 
 

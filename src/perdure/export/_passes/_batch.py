@@ -45,7 +45,9 @@ def absorb_first_reshape(graph: Graph) -> Graph:
             if lift.out.shape == (1, *lift.inputs[0].shape) == node.out.shape:
                 value = inputs[j].value
                 inputs[i] = lift.inputs[0]
-                inputs[j] = constant(value.reshape((1,) * (node.out.rank - np.ndim(value)) + value.shape), inputs[j].name)
+                inputs[j] = constant(
+                    value.reshape((1,) * (node.out.rank - np.ndim(value)) + value.shape), inputs[j].name
+                )
                 break
         new[id(node.out)] = emit(node.op, *inputs, where=node.where, scope=node.scope, **node.attrs)
     return Graph(graph.inputs, [(name, new.get(id(t), t)) for name, t in graph.outputs])

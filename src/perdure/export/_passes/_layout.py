@@ -21,7 +21,9 @@ def drop_broadcast(node: Node, sole: bool) -> Tensor | None:
         return None
     if len(node.inputs) == 1:
         source = producer(x, "Broadcast")
-        return emit("Broadcast", emit(node.op, source.inputs[0], **node.attrs), shape=node.out.shape) if source else None
+        return (
+            emit("Broadcast", emit(node.op, source.inputs[0], **node.attrs), shape=node.out.shape) if source else None
+        )
     inputs = list(node.inputs)
     for i, t in enumerate(inputs):  # one after the other: not all may go where they make the shape together
         source = producer(t, "Broadcast")
@@ -107,7 +109,9 @@ def raise_transpose(node: Node, sole: bool) -> Tensor | None:
         return emit("Reshape", emit("Transpose", y, perm=inner), shape=node.out.shape)
     join = producer(x, "Concat")
     if join is not None and sole and all(without_units(t) is not None for t in join.inputs):  # a stack under vmap
-        return emit("Concat", *[emit("Transpose", t, perm=perm) for t in join.inputs], axis=perm.index(join.attrs["axis"]))
+        return emit(
+            "Concat", *[emit("Transpose", t, perm=perm) for t in join.inputs], axis=perm.index(join.attrs["axis"])
+        )
     return None
 
 

@@ -12,10 +12,38 @@ import numpy as np
 from .._graph import Node, size
 
 WRITERS: dict[str, Callable[[Any, Node], Any]] = {}
-SAME = (
-    "Neg Abs Sign Floor Ceil Round Exp Log Sqrt Tanh Sigmoid Sin Cos Tan Asin Acos Atan Sinh Cosh Erf Not "
-    "Add Sub Mul Div Max Min Pow And Or"
-).split()
+SAME = [
+    "Neg",
+    "Abs",
+    "Sign",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Tanh",
+    "Sigmoid",
+    "Sin",
+    "Cos",
+    "Tan",
+    "Asin",
+    "Acos",
+    "Atan",
+    "Sinh",
+    "Cosh",
+    "Erf",
+    "Not",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Max",
+    "Min",
+    "Pow",
+    "And",
+    "Or",
+]
 REDUCTIONS = {"max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd"}
 
 

@@ -19,7 +19,12 @@ class Writer:
     def __init__(self, graph: Graph):
         onnx = import_extra("onnx", "onnx")
         self.helper, self.numpy_helper = onnx.helper, onnx.numpy_helper
-        self.graph, self.nodes, self.initializers, self.pairs = graph, list[Any](), dict[str, Any](), dict[Any, tuple[str, str]]()
+        self.graph, self.nodes, self.initializers, self.pairs = (
+            graph,
+            list[Any](),
+            dict[str, Any](),
+            dict[Any, tuple[str, str]](),
+        )
         self.uses, self.current = graph.uses(), ""
         self.taken = {t.name for node in graph.nodes() for t in (*node.inputs, node.out)}
         self.taken |= {t.name for t in graph.inputs} | {name for name, _ in graph.outputs}
@@ -79,7 +84,8 @@ class Writer:
         axis = sized.shape.index(-1)
         batch = self.op("Shape", sized.name, start=axis, end=axis + 1)
         parts = [
-            self.integers([d]) if d >= 0 else batch if d == -1 else self.op("Mul", batch, self.integers([-d])) for d in shape
+            self.integers([d]) if d >= 0 else batch if d == -1 else self.op("Mul", batch, self.integers([-d]))
+            for d in shape
         ]
         return self.op("Expand", x, self.op("Concat", *parts, axis=0) if len(parts) > 1 else parts[0], out=out)
 
