@@ -6,7 +6,8 @@ import time
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_policies import OBSERVATION, POLICIES, Clipped, continuous, discrete, mlp, recurrent
+from export_policies import POLICIES, Clipped, continuous, discrete, mlp, recurrent
+from export_support import graph_of
 
 import perdure.export._targets as targets
 from perdure._core import ExportError, FileFormatError
@@ -14,6 +15,9 @@ from perdure.env.classic_control import CartPole
 from perdure.export import ExportReport, export, verify
 from perdure.export._graph import Graph, constant
 from perdure.export._operators import emit
+from perdure.export._passes import name_tensors, simplify
+from perdure.export._signature import Port
+from perdure.export._tolerance import compare, near_ties
 from perdure.space import Box, MultiDiscrete
 
 pytest.importorskip("onnx", reason="ONNX is written with the extra onnx")
@@ -93,8 +97,6 @@ def broken_writer(program, directory, name):
         step = constant(np.asarray(0.001 if t.dtype.kind == "f" else 1, t.dtype), "fault")
         outputs.append((output, emit("Add", t, step)))
     wrong = type(program)(program.signature, program.plain, Graph(program.graph.inputs, outputs), program.metadata)
-    from perdure.export._passes import name_tensors
-
     name_tensors(wrong.graph)
     return targets.write_onnx_target(wrong, directory, name)
 
@@ -155,20 +157,16 @@ def test_observations_of_the_user_are_compared_too(tmp_path):
         export(discrete(), tmp_path / "c", observations=np.zeros((64, 5)))
 
 
-def test_equal_logits_are_ties_that_are_counted_not_hidden(tmp_path):
-    class Twin(type(discrete())):
-        def choose(self, observation, action_mask):
-            q = self.net(observation)[0]
-            return jnp.argmax(jnp.stack([q, q * (1 + 1e-7)])).astype(jnp.int32)
-
-    from perdure.space import Discrete
-
-    policy = Twin(OBSERVATION, Discrete(2), mlp(4, 5))
-    try:
-        row = export(policy, tmp_path / "deploy").targets[0]
-        assert row.actions_equal + row.ties >= row.observations
-    except ExportError as error:
-        assert "near-ties" in str(error)
+def test_a_near_tie_is_counted_and_a_clear_choice_is_not():
+    graph = simplify(graph_of(jnp.argmax, {"x": ((3,), np.float32)}))
+    rows = {"x": np.array([[0, 1, 1.00001], [0, 1, 1.1]], np.float32)}
+    ties = near_ties(graph, rows)
+    assert ties.tolist() == [True, False]
+    port = Port("action", (), np.dtype(np.int32))
+    want, got = {"action": np.array([2, 2], np.int32)}, {"action": np.array([1, 1], np.int32)}
+    rows = compare((port,), got, want, None, ties)
+    assert rows.excused.tolist() == [True, False]
+    assert rows.failed.tolist() == [False, True]
 
 
 def test_export_of_an_mlp_takes_about_a_second(tmp_path):

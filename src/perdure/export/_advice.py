@@ -1,7 +1,8 @@
 """What to write instead of a JAX primitive that no export can carry."""
 
 ADVICE = {
-    "while": "A loop whose length depends on the observation has no counterpart; use lax.fori_loop or lax.scan with a fixed length of at most 64.",
+    "while": "A loop whose length depends on the observation has no counterpart; use lax.fori_loop or lax.scan with a "
+    "fixed length of at most 64.",
     "scan": "Use a shorter loop, or one vectorised expression over the whole axis.",
     "random_bits": "Export the deterministic policy: call it without a key, so that it draws nothing.",
     "threefry2x32": "Export the deterministic policy: call it without a key, so that it draws nothing.",
@@ -18,7 +19,7 @@ ADVICE = {
     "svd": "Decompose outside of the policy and keep the result as an array.",
     "qr": "Decompose outside of the policy and keep the result as an array.",
     "fft": "Multiply by the constant matrix jnp.fft.fft(jnp.eye(n)), real and imaginary part apart.",
-    "cond": "Branch on one observation with jnp.where or lax.cond; a branch on all observations at once is not a policy.",
+    "cond": "Branch on one observation with jnp.where or lax.cond, not on all observations at once.",
     "dot_general": "Cast both factors to float32.",
     "conv_general_dilated": "Use a 1-D or 2-D float32 convolution with constant weights.",
     "gather": "Index with arrays of int32, or use jnp.where with a mask.",

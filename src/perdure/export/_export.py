@@ -47,7 +47,7 @@ def export(
     space has it) if given, every kind of mask, batches of 1, 7 and 64, and for a stateful policy sequences of 100 steps
     with resets. `key` chooses the samples (default: always the same).
 
-    An earlier export is replaced as a whole. Other files in the folder are an error, or with `force=True` stay as they are.
+    An earlier export is replaced as a whole. Other files in the folder are an error; with `force=True` they stay.
 
     Raises: ExportError where the policy cannot be exported or an answer differs - nothing is written then; ValueError
     for an unknown target; FileExistsError for a folder with other files in it.
@@ -94,8 +94,9 @@ def check_destination(directory: Path, force: bool) -> bool:
         known = {MANIFEST, *read_manifest(directory)["files"]} if not force else set()
     foreign = sorted(present - known)
     if foreign and not force:
+        others = f" and {len(foreign) - 1} more files" if len(foreign) > 1 else ""
         raise FileExistsError(
-            f"{directory} holds {foreign[0]!r}{f' and {len(foreign) - 1} more' if len(foreign) > 1 else ''}, which is not of an earlier export. "
+            f"{directory} holds {foreign[0]!r}{others}, which are not of an earlier export. "
             "Give another folder, or force=True to write into this one."
         )
     return bool(foreign)

@@ -13,7 +13,7 @@ import numpy as np
 from ._graph import Graph, Node, bind
 from ._operators import BINARY, UNARY, channel_axis, kernel_size
 
-Array = np.ndarray | np.generic  # numpy gives numbers where no axis is left
+Array = Any  # a numpy array, or a numpy number where no axis is left
 
 
 def divide(a: Array, b: Array) -> Array:

@@ -127,7 +127,7 @@ def is_finite(low: Builder, eqn: Any, x: Tensor) -> Tensor:
 @lowers("convert_element_type")
 def convert(low: Builder, eqn: Any, x: Tensor) -> Tensor:
     to = integer_dtype(eqn.params["new_dtype"])
-    return low.is_nonzero(x) if to == bool and x.dtype != bool else low.cast(x, to)
+    return low.is_nonzero(x) if to.kind == "b" and x.dtype != bool else low.cast(x, to)
 
 
 @lowers("reduce_precision")

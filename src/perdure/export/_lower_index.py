@@ -1,7 +1,7 @@
 """Reading and writing at positions that the observation decides: `x[i]`, dynamic slices, `x.at[i].set(v)`.
 
-One gather reads everything: the indexed axes are made neighbours, merged into one, and read at one linear index. Writing
-is a selection for each written entry, since no runtime but ONNX scatters.
+One gather reads everything: the indexed axes are made neighbours, merged into one, and read at one linear index.
+Writing is a selection for each written entry, since few runtimes scatter.
 """
 
 import itertools
@@ -33,7 +33,7 @@ def missing_value(dtype: np.dtype) -> Any:
     """What JAX's "fill" mode reads outside of an array."""
     if dtype.kind == "f":
         return np.nan
-    return True if dtype == bool else np.iinfo(dtype).max if dtype.kind == "u" else np.iinfo(dtype).min
+    return True if dtype.kind == "b" else np.iinfo(dtype).max if dtype.kind == "u" else np.iinfo(dtype).min
 
 
 def linear_index(
@@ -152,7 +152,7 @@ UPDATES = {"scatter": None, "scatter-add": "Add", "scatter_add": "Add", "scatter
 
 @lowers(*UPDATES)
 def scatter(low: Builder, eqn: Any, x: Tensor, index: Tensor, update: Tensor) -> Tensor:
-    """`x.at[...].set(v)` and its kin: for each written entry, x where the position differs and the new value where not."""
+    """`x.at[...].set(v)` and its kin: for each written entry, x where the position differs, else the new value."""
     d, op = eqn.params["dimension_numbers"], UPDATES[eqn.primitive.name]
     x_batch, i_batch = [int(a) for a in d.operand_batching_dims], [int(a) for a in d.scatter_indices_batching_dims]
     window_dims, axes = [int(a) for a in d.update_window_dims], [int(a) for a in d.scatter_dims_to_operand_dims]

@@ -133,7 +133,7 @@ def column(
 
 
 def broken_inputs(sign: Signature, rows: dict[str, np.ndarray], limit: int = 32) -> dict[str, np.ndarray]:
-    """Good rows with NaN, inf and -inf in one float component each: every component, or `limit` spread over an input."""
+    """Good rows with NaN, inf and -inf in one float component each: every one, or `limit` spread over an input."""
     first = {name: x[:1] for name, x in rows.items()}
     made: dict[str, list[np.ndarray]] = {name: [] for name in rows}
     for port in sign.inputs:

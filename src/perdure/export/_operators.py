@@ -15,7 +15,7 @@ Elementwise operators broadcast as numpy does. The others, with their attributes
 | ArgMax | x | axis; keep. The first of equals; a NaN counts as the largest |
 | CumSum | x | axis, reverse |
 | Softmax | x | axis |
-| TopK | x | k, largest, index (positions or values); last axis; ties in order of position, a NaN counts as the largest |
+| TopK | x | k, largest, index (positions or values); last axis; ties by position, a NaN counts as the largest |
 | Gather | x, index | axis, batch_dims (0 or 1) |
 | Dense | x[..., K], W[N, K], b[N]? | activation |
 | MatMul | x[..., M, K], y[..., K, N] | |

@@ -32,7 +32,7 @@ class Program:
 
 
 def check_finite(policy: Any, target: str) -> None:
-    """Raises: ExportError for a weight that is not finite, or a constant that is NaN. Infinite bounds are no weights."""
+    """Raises: ExportError for a weight that is not finite or a constant that is NaN. Infinite bounds are no weights."""
     trained, rest = split_trainable(policy)
     for tree, is_weight in ((trained, True), (rest, False)):
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:

@@ -200,14 +200,10 @@ def check_broken(target: str, program: Program, case: Case, want: Arrays, got: A
         return
     for port in program.signature.outputs:
         a, b = got[port.name], want[port.name]
-        if port.dtype.kind == "f":
-            wrong = ~np.isclose(a, b, rtol=1e-4, atol=1e-4, equal_nan=True)
-        else:
-            wrong = a != b
-        wrong = wrong.reshape(len(a), -1).any(-1)
+        close = np.isclose(a, b, rtol=1e-4, atol=1e-4, equal_nan=True) if port.dtype.kind == "f" else a == b
+        wrong = ~close.reshape(len(a), -1).all(-1)
         if wrong.any():
-            ties = near_ties(program.plain, case.broken)
-            wrong &= ~ties
+            wrong = wrong & ~near_ties(program.plain, case.broken)
         if wrong.any():
             k = int(np.argmax(wrong))
             raise ExportError(

@@ -46,7 +46,7 @@ class Runner:
 
     def __init__(self, script: str):
         self.script = script
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         self.work = tempfile.TemporaryDirectory(prefix="perdure-run-")
         self.folder = Path(self.work.name)
         environment = {**os.environ, "PYTHONWARNINGS": "ignore"}

@@ -2,7 +2,7 @@
 
 | name | what | when |
 |---|---|---|
-| `observation`, or `observation.<key>` | the raw observation; members of a Dict by key, of a Tuple by position | always |
+| `observation`, or `observation.<key>` | the raw observation; a Dict by key, a Tuple by position | always |
 | `action_mask` | flat bool vector, True where legal (`AbstractSpace.mask_size`) | on request |
 | `state.<name>` in, `next_state.<name>` out | memory of a stateful policy | if it has one |
 | `action`, or `action.<key>` | in the environment's units and dtype | always |

@@ -29,7 +29,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """`errors` by row, relative to the range; `equal` by row: integer actions; `excused`: rows at the limit of float32."""
+    """Row by row: `errors` relative to the range, `equal` integer actions, `excused` if at the limit of float32."""
 
     errors: np.ndarray
     equal: np.ndarray

@@ -92,7 +92,7 @@ def batched_jaxpr(function: Callable[..., Any], inputs: Mapping[str, Spec]) -> t
 
 
 def explain_failure(function: Callable[..., Any], inputs: Mapping[str, Spec], error: Exception) -> None:
-    """JAX's own failure at a callback under a symbolic batch, said in our words. Other errors are the user's: unchanged."""
+    """JAX's own failure at a callback under a symbolic batch, in our words. The user's own errors stay as they are."""
     single = jax.make_jaxpr(function)(*[jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in inputs.values()])
     for eqn in callbacks(single.jaxpr):
         if not is_equinox_check(eqn):

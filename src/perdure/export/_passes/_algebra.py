@@ -157,7 +157,7 @@ def use_ranges(node: Node, sole: bool) -> Tensor | None:
         return decided(False) if a[0] >= b[1] + reach else None
     if node.op == "Eq":
         return decided(False) if a[1] < b[0] or b[1] < a[0] else None
-    for one, other, first, second in ((x, y, a, b), (y, x, b, a)):
+    for one, first, second in ((x, a, b), (y, b, a)):
         is_winner = first[0] >= second[1] if node.op == "Max" else first[1] <= second[0]
         if is_winner and one.shape == node.out.shape:
             return one

@@ -118,7 +118,7 @@ def cast(w: Any, node: Node) -> None:
     """A float goes to a byte by way of a clip, as JAX saturates and ONNX leaves it open."""
     x, to = node.inputs[0], np.dtype(node.attrs["to"])
     name = w.ref(x)
-    if x.dtype.kind == "f" and to.itemsize == 1 and to != bool:
+    if x.dtype.kind == "f" and to.itemsize == 1 and to.kind in "iu":
         limits = np.iinfo(to)
         name = w.op("Clip", name, w.array(np.float32(limits.min)), w.array(np.float32(limits.max)))
     w.cast(name, to, node.out.name)
@@ -172,8 +172,9 @@ def pad(w: Any, node: Node) -> None:
 def reduce(w: Any, node: Node) -> None:
     a, x = node.attrs, node.inputs[0]
     keep = int(a["keep"])
-    if w.is_absolute_sum(node):
-        w.op("ReduceL1", w.ref(x.node.inputs[0]), out=node.out.name, axes=a["axes"], keepdims=keep)
+    absolute = x.node
+    if absolute is not None and w.is_absolute_sum(node):
+        w.op("ReduceL1", w.ref(absolute.inputs[0]), out=node.out.name, axes=a["axes"], keepdims=keep)
     elif a["kind"] == "sum":
         w.op("ReduceSum", w.ref(x), w.integers(a["axes"]), out=node.out.name, keepdims=keep)
     else:
@@ -267,13 +268,11 @@ def convolution(w: Any, node: Node) -> None:
 def pool(w: Any, node: Node) -> None:
     """ONNX wants each pad below the window, and its AveragePool counts what the padding covers; so pad apart."""
     a, x = node.attrs, w.ref(node.inputs[0])
-    window, shape = a["window"], {"kernel_shape": a["window"], "strides": a["strides"]}
+    pads, window, shape = image_pads(node), a["window"], {"kernel_shape": a["window"], "strides": a["strides"]}
     if any(max(pad) >= k for pad, k in zip(a["pads"], window, strict=True)):
         fill = np.float32(-np.inf if a["kind"] == "max" else 0)
         amounts = w.integers([0, 0, *(lo for lo, _ in a["pads"]), 0, 0, *(hi for _, hi in a["pads"])])
         x, pads = w.op("Pad", x, amounts, w.array(fill)), (0, 0, 0, 0)
-    else:
-        pads = image_pads(node)
     if a["kind"] == "max":
         w.op("MaxPool", x, out=node.out.name, pads=pads, **shape)
     else:

@@ -23,9 +23,9 @@ def to_onnx(
 ) -> Any:
     """The ModelProto of the deterministic policy; written to `output_path` if given (`.onnx` is added where missing).
 
-    As it stands it maps one observation, as the environment gives it, to one action. `batched=True` puts a symbolic axis
-    `batch` in front of every input and output. `action_mask` adds that input; `outputs` may add "logits", "q_values"
-    or "value". With `nan_guard` a lost number gives -1 for a discrete action and NaN for a continuous one
+    As it stands it maps one observation, as the environment gives it, to one action. `batched=True` puts a symbolic
+    axis `batch` in front of every input and output. `action_mask` adds that input; `outputs` may add "logits",
+    "q_values" or "value". With `nan_guard` a lost number gives -1 for a discrete action and NaN for a continuous one
     (`perdure.export`). The same policy gives the same bytes.
 
     This does not run the model: `perdure.export.export` also proves it.
