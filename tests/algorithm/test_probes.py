@@ -30,7 +30,8 @@ def states_of(env):
 
 
 def ppo(env):
-    algorithm = PPO(num_envs=8, num_steps=16, discount=DISCOUNT, learning_rate=1e-2, entropy_weight=0.0)
+    settings = {"discount": DISCOUNT, "learning_rate": 1e-2, "anneal_timesteps": 16_000, "entropy_weight": 0.0}
+    algorithm = PPO(num_envs=8, num_steps=16, **settings)
     policy = MLPActorCriticPolicy(env, hidden_sizes=(16,), initial_log_std=-1.0, key=jr.key(0))
     policy = algorithm.learn(env, policy, total_timesteps=16_000, key=jr.key(1), callbacks=())
     return policy, lambda observation: policy.value(None, observation)[1]

@@ -72,7 +72,7 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         iterations = -(-steps // self.steps_per_iteration)
         return drive(self, state, int(state.iteration) + iterations, callbacks)
 
-    def learn(
+    def train(
         self,
         env: AbstractEnv,
         policy: Any,
@@ -80,11 +80,10 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         total_timesteps: int,
         key: Key[Array, ""],
         callbacks: Sequence[AbstractCallback] | None = None,
-    ) -> Any:
-        """A policy of the same kind, trained for at least `total_timesteps` environment steps (whole iterations).
+    ) -> State:
+        """`init`, then `run` up to at least `total_timesteps` environment steps (whole iterations): the whole state.
 
-        `callbacks` defaults to a progress bar. Ctrl-C ends it early: the policy learned up to there is returned, with a
-        warning.
+        `callbacks` defaults to a progress bar. Ctrl-C ends it early: the state up to there is returned, with a warning.
 
         Raises: ValueError if `total_timesteps` is below one iteration.
         """
@@ -95,8 +94,20 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
                 f"environment steps. Set total_timesteps to at least {least}, or make the rollout smaller."
             )
         state = self.init(env, policy, key=key)
-        iterations = -(-(total_timesteps - self.steps_before_learning) // self.steps_per_iteration)
-        return drive(self, state, iterations, [ProgressBar()] if callbacks is None else callbacks).policy
+        callbacks = [ProgressBar()] if callbacks is None else callbacks
+        return self.run(state, total_timesteps - self.steps_before_learning, callbacks=callbacks)
+
+    def learn(
+        self,
+        env: AbstractEnv,
+        policy: Any,
+        *,
+        total_timesteps: int,
+        key: Key[Array, ""],
+        callbacks: Sequence[AbstractCallback] | None = None,
+    ) -> Any:
+        """The policy of `train`: one of the same kind as `policy`, trained for at least `total_timesteps` steps."""
+        return self.train(env, policy, total_timesteps=total_timesteps, key=key, callbacks=callbacks).policy
 
 
 @eqx.filter_jit(donate="all-except-first")

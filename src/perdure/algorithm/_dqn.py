@@ -9,11 +9,11 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from perdure._core import split_trainable
-from perdure.policy import AbstractQPolicy, epsilon_greedy
+from perdure.policy import AbstractQPolicy, epsilon_greedy, epsilon_greedy_noise
 
 from ._math import gradient_step, polyak, td_target
 from ._off_policy import AbstractLearner, AbstractOffPolicy
-from ._rollout import Transition
+from ._rollout import Actor, Transition
 from ._settings import check_settings
 
 
@@ -78,13 +78,15 @@ class DQN(AbstractOffPolicy):
         done = (self.steps_before_learning + iteration * self.steps_per_iteration) / self.exploration_timesteps
         return self.epsilon_start + (self.epsilon_end - self.epsilon_start) * jnp.clip(done, 0.0, 1.0)
 
-    def act(
-        self, learner: DQNLearner, policy_state: Any, observation: Any, mask: Any, iteration: Int[Array, ""], *, key: Key[Array, ""]
-    ) -> tuple[Any, Int[Array, ""], Int[Array, ""]]:
-        policy_state, q_values = learner.policy.q_values(policy_state, observation)
-        index = epsilon_greedy(q_values, self.epsilon(iteration), key=key, action_mask=mask)
-        action = index + learner.policy.action_space.start
-        return policy_state, action, action
+    def explore(self, learner: DQNLearner, iteration: Int[Array, ""]) -> Actor:
+        policy, epsilon = learner.policy, self.epsilon(iteration)
+
+        def act(policy_state: Any, observation: Any, mask: Any, noise: Any) -> tuple[Any, Any, Any, None]:
+            policy_state, q_values = policy.q_values(policy_state, observation)
+            action = epsilon_greedy(q_values, epsilon, noise, action_mask=mask) + policy.action_space.start
+            return policy_state, action, action, None
+
+        return Actor(lambda key: epsilon_greedy_noise(policy.action_space.n, key=key), act)
 
     def update(
         self, learner: DQNLearner, batch: Transition, iteration: Int[Array, ""], *, key: Key[Array, ""]

@@ -14,7 +14,7 @@ from perdure.policy import AbstractPolicy, update_normalizer
 
 from ._base import AbstractAlgorithm
 from ._buffer import Buffer
-from ._rollout import Act, Rollout, Transition, collect, start
+from ._rollout import Actor, Rollout, Transition, collect, start
 from ._settings import check_fits
 
 
@@ -56,10 +56,8 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         """Networks, targets and optimiser states around a policy."""
 
     @abstractmethod
-    def act(
-        self, learner: Any, policy_state: Any, observation: Any, mask: Any, iteration: Int[Array, ""], *, key: Key[Array, ""]
-    ) -> tuple[Any, Any, Any]:
-        """The next policy state, the raw action to store and the action to execute, explored."""
+    def explore(self, learner: Any, iteration: Int[Array, ""]) -> Actor:
+        """How to act while learning."""
 
     @abstractmethod
     def update(
@@ -93,38 +91,31 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
 
         def act(policy_state: Any, observation: Any, mask: Any, key: Key[Array, ""]) -> tuple[Any, Any, Any, None]:
             action = env.action_space.sample(key=key, mask=mask)
-            return policy_state, self.raw_action(policy, action), action, None
+            return policy_state, action, action, None
+
+        actor = Actor(lambda k: k, act)
 
         def warm_up(carry: tuple[Rollout, Buffer], key: Key[Array, ""]) -> tuple[tuple[Rollout, Buffer], None]:
-            rollout, block, _ = self.collect_block(env, policy, act, carry[0], key=key)
+            rollout, block, _ = self.collect_block(env, policy, actor, carry[0], key=key)
             return (rollout, carry[1].extend(block)), None
 
-        example = jax.eval_shape(lambda r: self.collect_block(env, policy, act, r, key=key_warmup)[1], rollout)
+        example = jax.eval_shape(lambda r: self.collect_block(env, policy, actor, r, key=key_warmup)[1], rollout)
         buffer = Buffer.empty(example, self.capacity)
         (rollout, buffer), _ = jax.lax.scan(warm_up, (rollout, buffer), jr.split(key_warmup, self.warmup_blocks))
         return OffPolicyState(env, learner, buffer, rollout, key, jnp.zeros((), jnp.int32))
 
-    def raw_action(self, policy: Any, action: Any) -> Any:
-        """What to store for an executed action; the same, unless the algorithm says otherwise."""
-        return action
-
     def collect_block(
-        self, env: AbstractEnv, policy: AbstractPolicy, act: Act, rollout: Rollout, *, key: Key[Array, ""]
+        self, env: AbstractEnv, policy: AbstractPolicy, actor: Actor, rollout: Rollout, *, key: Key[Array, ""]
     ) -> tuple[Rollout, Transition, dict[str, Array]]:
         """`num_steps` steps of every environment, the axes of time and environment made one."""
-        rollout, transitions, episodes = collect(env, policy, act, rollout, self.num_steps, key=key)
+        rollout, transitions, episodes = collect(env, policy, actor, rollout, self.num_steps, key=key)
         return rollout, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions), episodes
 
     def iterate(self, state: OffPolicyState) -> tuple[OffPolicyState, dict[str, Array]]:
         learner, iteration = state.learner, state.iteration
         key, key_collect, key_update = jr.split(state.key, 3)
-
-        def act(policy_state: Any, observation: Any, mask: Any, key: Key[Array, ""]) -> tuple[Any, Any, Any, None]:
-            return *self.act(learner, policy_state, observation, mask, iteration, key=key), None
-
-        rollout, block, episodes = self.collect_block(
-            state.env, learner.policy, act, state.rollout, key=key_collect
-        )
+        actor = self.explore(learner, iteration)
+        rollout, block, episodes = self.collect_block(state.env, learner.policy, actor, state.rollout, key=key_collect)
         buffer = state.buffer.extend(block)
         learner = eqx.tree_at(lambda l: l.policy, learner, update_normalizer(learner.policy, block.observation))
         arrays, static = eqx.partition(learner, eqx.is_array)

@@ -16,21 +16,21 @@ from perdure.policy import AbstractActorCriticPolicy, update_normalizer
 
 from ._base import AbstractAlgorithm
 from ._math import gae, gradient_step
-from ._rollout import Rollout, Transition, collect, start
+from ._rollout import Actor, Rollout, Transition, collect, start
 from ._settings import check_fits
 from ._shuffle import permutation
 
 
 class Batch(eqx.Module):
-    """What a loss sees; one leading axis."""
+    """What a loss sees, with one leading axis (two, `time` and `num_envs`, before they are made one)."""
 
     observation: PyTree
     action: PyTree  # raw
     action_mask: Any
-    log_prob: Float[Array, " batch"]  # when it was sampled
-    value: Float[Array, " batch"]  # before learning
-    advantage: Float[Array, " batch"]
-    target: Float[Array, " batch"]  # of the value: advantage + value
+    log_prob: Float[Array, "*batch"]  # when it was sampled
+    value: Float[Array, "*batch"]  # before learning
+    advantage: Float[Array, "*batch"]
+    target: Float[Array, "*batch"]  # of the value: advantage + value
 
 
 class OnPolicyState(eqx.Module):
@@ -82,14 +82,14 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         policy = state.policy
         key, key_collect, key_fit = jr.split(state.key, 3)
 
-        def act(policy_state: Any, observation: Any, mask: Any, key: Key[Array, ""]) -> tuple[Any, Any, Any, Any]:
-            policy_state, action, _, log_prob = policy.action_and_value(
-                policy_state, observation, key=key, action_mask=mask
-            )
-            return policy_state, action, policy.environment_action(action), log_prob
+        def act(policy_state: Any, observation: Any, mask: Any, noise: Any) -> tuple[Any, Any, Any, Any]:
+            policy_state, distribution, _ = policy.evaluate(policy_state, observation, mask)
+            action = distribution.from_noise(noise)
+            return policy_state, action, policy.environment_action(action), distribution.log_prob(action)
 
+        actor = Actor(lambda k: policy.noise(key=k), act)
         rollout, transitions, episodes = collect(
-            state.env, policy, act, state.rollout, self.num_steps, key=key_collect
+            state.env, policy, actor, state.rollout, self.num_steps, key=key_collect
         )
         batch = self.to_batch(policy, transitions)
         policy, optimizer_state, metrics = self.fit(policy, state.optimizer_state, batch, key=key_fit)
@@ -122,12 +122,10 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
             gradient, metrics = jax.grad(lambda p: self.loss(eqx.combine(p, rest), batch), has_aux=True)(parameters)
             return gradient_step(optimizer, optimizer_state, parameters, gradient), metrics
 
-        def epoch(carry: tuple[PyTree, PyTree], key: Key[Array, ""]) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
-            order = permutation(self.steps_per_iteration, key=key)
+        def epoch(carry: tuple[PyTree, PyTree], order: Int[Array, " batch"]) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
             shuffled = jax.tree.map(lambda x: x[order].reshape(-1, size, *x.shape[1:]), batch)
             return jax.lax.scan(minibatch, carry, shuffled)
 
-        (parameters, optimizer_state), metrics = jax.lax.scan(
-            epoch, (parameters, optimizer_state), jr.split(key, self.num_epochs)
-        )
+        orders = jax.vmap(lambda k: permutation(self.steps_per_iteration, key=k))(jr.split(key, self.num_epochs))
+        (parameters, optimizer_state), metrics = jax.lax.scan(epoch, (parameters, optimizer_state), orders)
         return eqx.combine(parameters, rest), optimizer_state, jax.tree.map(jnp.mean, metrics)

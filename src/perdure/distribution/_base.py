@@ -14,8 +14,20 @@ class AbstractDistribution(eqx.Module):
     """
 
     @abstractmethod
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "..."]:
+        """The random numbers that one sample is made of, uniform in (0, 1) or standard normal.
+
+        They depend on shapes alone, so they can be drawn before the distribution is known: all at once for a whole
+        rollout, or outside an exported policy.
+        """
+
+    @abstractmethod
+    def from_noise(self, noise: Float[Array, "..."]) -> Any:
+        """The raw action that `noise` stands for."""
+
     def sample(self, *, key: Key[Array, ""]) -> Any:
         """A random raw action."""
+        return self.from_noise(self.noise(key=key))
 
     @abstractmethod
     def mode(self) -> Any:

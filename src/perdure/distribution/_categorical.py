@@ -16,6 +16,19 @@ from ._base import AbstractDistribution
 FLOOR = float(np.finfo(np.float32).min)  # finite, so that a log-probability and its gradient never become NaN
 
 
+def uniform(shape: tuple[int, ...], *, key: Key[Array, ""]) -> Float[Array, "..."]:
+    """Uniform draws in the open interval (0, 1)."""
+    return jr.uniform(key, shape, minval=float(np.finfo(np.float32).tiny))
+
+
+def choose(logits: Float[Array, "*batch choices"], noise: Float[Array, "*batch choices"]) -> Int[Array, "*batch"]:
+    """A draw from softmax(logits) over the last axis, from noise uniform in (0, 1), one number a choice.
+
+    Source: the Gumbel-max trick, Maddison et al. 2014, arXiv:1411.0030, section 2.
+    """
+    return (logits - jnp.log(-jnp.log(noise))).argmax(-1).astype(jnp.int32)
+
+
 def legal(mask: Bool[Array, "*batch choices"]) -> Bool[Array, "*batch choices"]:
     """The mask with at least one legal choice: where all are False, the first choice is legal.
 
@@ -47,8 +60,11 @@ class Categorical(AbstractDistribution):
     def __init__(self, logits: Float[Array, " choices"], mask: Bool[Array, " choices"] | None = None):
         self.logits = masked(logits, mask)
 
-    def sample(self, *, key: Key[Array, ""]) -> Int[Array, ""]:
-        return jr.categorical(key, self.logits).astype(jnp.int32)
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " choices"]:
+        return uniform(self.logits.shape, key=key)
+
+    def from_noise(self, noise: Float[Array, " choices"]) -> Int[Array, ""]:
+        return choose(self.logits, noise)
 
     def mode(self) -> Int[Array, ""]:
         return self.logits.argmax(-1).astype(jnp.int32)
@@ -71,15 +87,21 @@ class MultiCategorical(AbstractDistribution):
     nvec: tuple[int, ...] = eqx.field(static=True)
     mask: Bool[Array, " choices"] | None = None
 
+    @property
+    def slices(self) -> list[slice]:
+        """Where each component's choices lie."""
+        at = np.cumsum((0, *self.nvec))
+        return [slice(int(i), int(j)) for i, j in zip(at, at[1:], strict=False)]
+
     def parts(self) -> list[Categorical]:
         """One distribution a component."""
-        at = np.cumsum((0, *self.nvec))
-        cut = [slice(int(i), int(j)) for i, j in zip(at, at[1:], strict=False)]
-        return [Categorical(self.logits[s], None if self.mask is None else self.mask[s]) for s in cut]
+        return [Categorical(self.logits[s], None if self.mask is None else self.mask[s]) for s in self.slices]
 
-    def sample(self, *, key: Key[Array, ""]) -> Int[Array, " components"]:
-        keys = jr.split(key, len(self.nvec))
-        return jnp.stack([part.sample(key=k) for part, k in zip(self.parts(), keys, strict=True)])
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " choices"]:
+        return uniform(self.logits.shape, key=key)
+
+    def from_noise(self, noise: Float[Array, " choices"]) -> Int[Array, " components"]:
+        return jnp.stack([part.from_noise(noise[s]) for part, s in zip(self.parts(), self.slices, strict=True)])
 
     def mode(self) -> Int[Array, " components"]:
         return jnp.stack([part.mode() for part in self.parts()])
@@ -106,8 +128,11 @@ class Bernoulli(AbstractDistribution):
         both = jnp.stack([jnp.zeros_like(self.logits), self.logits], -1)
         return masked(both, None if self.mask is None else self.mask.reshape(-1, 2))
 
-    def sample(self, *, key: Key[Array, ""]) -> Int8[Array, " bits"]:
-        return jr.categorical(key, self.pairs()).astype(jnp.int8)
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "bits 2"]:
+        return uniform((*self.logits.shape, 2), key=key)
+
+    def from_noise(self, noise: Float[Array, "bits 2"]) -> Int8[Array, " bits"]:
+        return choose(self.pairs(), noise).astype(jnp.int8)
 
     def mode(self) -> Int8[Array, " bits"]:
         pairs = self.pairs()

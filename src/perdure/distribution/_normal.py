@@ -20,8 +20,11 @@ class Normal(AbstractDistribution):
     mean: Float[Array, " size"]
     log_std: Float[Array, " size"]
 
-    def sample(self, *, key: Key[Array, ""]) -> Float[Array, " size"]:
-        return self.mean + jnp.exp(self.log_std) * jr.normal(key, self.mean.shape)
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " size"]:
+        return jr.normal(key, self.mean.shape)
+
+    def from_noise(self, noise: Float[Array, " size"]) -> Float[Array, " size"]:
+        return self.mean + jnp.exp(self.log_std) * noise
 
     def mode(self) -> Float[Array, " size"]:
         return self.mean
@@ -52,8 +55,11 @@ class SquashedNormal(AbstractDistribution):
     mean: Float[Array, " size"]
     log_std: Float[Array, " size"]
 
-    def sample(self, *, key: Key[Array, ""]) -> Float[Array, " size"]:
-        return Normal(self.mean, self.log_std).sample(key=key)
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " size"]:
+        return jr.normal(key, self.mean.shape)
+
+    def from_noise(self, noise: Float[Array, " size"]) -> Float[Array, " size"]:
+        return Normal(self.mean, self.log_std).from_noise(noise)
 
     def mode(self) -> Float[Array, " size"]:
         return self.mean

@@ -8,6 +8,7 @@ from ._base import (
     AbstractStatefulPolicy as AbstractStatefulPolicy,
     AbstractStatelessPolicy as AbstractStatelessPolicy,
     epsilon_greedy as epsilon_greedy,
+    epsilon_greedy_noise as epsilon_greedy_noise,
     is_stateful as is_stateful,
 )
 from ._head import ActionHead as ActionHead

@@ -68,20 +68,23 @@ class AbstractStatefulPolicy(AbstractPolicy[StateType, ActType, ObsType, MaskTyp
 def epsilon_greedy(
     q_values: Float[Array, " actions"],
     epsilon: Float[Array, ""] | float,
+    noise: Float[Array, " actions_and_one"],
     *,
-    key: Key[Array, ""] | None,
     action_mask: Bool[Array, " actions"] | None = None,
 ) -> Int[Array, ""]:
     """The index of the largest value, or with probability `epsilon` of a uniform draw over the legal actions.
 
-    Without `key` always the former. Illegal actions are never chosen; where none is legal, the first is.
+    `noise` is uniform in (0, 1), from `epsilon_greedy_noise`: the first number decides whether to explore, the others
+    where to. Illegal actions are never chosen; where none is legal, the first is.
     """
     greedy = Categorical(q_values, action_mask).mode()
-    if key is None:
-        return greedy
-    key_explore, key_action = jr.split(key)
-    explored = Categorical(jnp.zeros_like(q_values), action_mask).sample(key=key_action)
-    return jnp.where(jr.uniform(key_explore) < epsilon, explored, greedy)
+    explored = Categorical(jnp.zeros_like(q_values), action_mask).from_noise(noise[1:])
+    return jnp.where(noise[0] < epsilon, explored, greedy)
+
+
+def epsilon_greedy_noise(num_actions: int, *, key: Key[Array, ""]) -> Float[Array, " actions_and_one"]:
+    """The random numbers that one epsilon-greedy action is made of."""
+    return Categorical(jnp.zeros(num_actions + 1)).noise(key=key)
 
 
 class AbstractQPolicy(AbstractPolicy[StateType, Int[Array, ""], ObsType, Bool[Array, " actions"]]):
@@ -103,8 +106,12 @@ class AbstractQPolicy(AbstractPolicy[StateType, Int[Array, ""], ObsType, Bool[Ar
     ) -> tuple[StateType, Int[Array, ""]]:
         assert isinstance(self.action_space, Discrete)
         state, q_values = self.q_values(state, observation)
-        index = epsilon_greedy(q_values, self.epsilon, key=key, action_mask=action_mask)
-        return state, index + self.action_space.start
+        if key is None:
+            index = Categorical(q_values, action_mask).mode()
+        else:
+            noise = epsilon_greedy_noise(self.action_space.n, key=key)
+            index = epsilon_greedy(q_values, self.epsilon, noise, action_mask=action_mask)
+        return state, index + self.action_space.start if self.action_space.start else index
 
 
 class AbstractActorCriticPolicy(AbstractPolicy[StateType, ActType, ObsType, MaskType]):
@@ -135,6 +142,14 @@ class AbstractActorCriticPolicy(AbstractPolicy[StateType, ActType, ObsType, Mask
         state, distribution, _ = self.evaluate(state, observation, action_mask)
         raw_action = distribution.mode() if key is None else distribution.sample(key=key)
         return state, self.environment_action(raw_action)
+
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "..."]:
+        """The random numbers that one sampled action is made of, see `AbstractDistribution.noise`."""
+
+        def distribution() -> AbstractDistribution:
+            return self.evaluate(self.reset(key=key), self.observation_space.canonical())[1]
+
+        return jax.eval_shape(distribution).noise(key=key)  # only shapes matter
 
     def action_and_value(
         self, state: StateType, observation: ObsType, *, key: Key[Array, ""], action_mask: MaskType | None = None

@@ -1,0 +1,39 @@
+"""The command line: parses, calls one function, prints."""
+
+import sys
+
+import tyro
+from rich.console import Console
+
+from perdure._core import FileFormatError, MissingExtraError
+
+from ._evaluate import evaluate
+from ._export import export, verify
+from ._inspect import inspect
+from ._quickstart import quickstart
+from ._train import train
+
+COMMANDS = {
+    "quickstart": quickstart,
+    "train": train,
+    "evaluate": evaluate,
+    "export": export,
+    "verify": verify,
+    "inspect": inspect,
+}
+
+
+def main() -> None:
+    """Run the command that the arguments name. What the user can mend is told in one line, with exit status 1."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="perdure",
+            description="Reinforcement-learning policies that outlive their training run.",
+            config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.OmitArgPrefixes),
+        )
+    except (FileFormatError, MissingExtraError, OSError, TypeError, ValueError) as error:
+        if "--traceback" in sys.argv:
+            raise
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False)
+        sys.exit(1)

@@ -1,0 +1,104 @@
+"""`perdure train`: train a policy, leave it as a self-describing file with its learning curve."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import equinox as eqx
+import jax
+import tyro
+from jax import random as jr
+from rich.console import Console
+
+from perdure._core import MissingExtraError, lookup
+from perdure.algorithm import DQN, PPO, AbstractAlgorithm
+from perdure.callback import LearningCurve, ProgressBar, plot_learning_curve
+from perdure.checkpoint import save_policy
+from perdure.env import AbstractEnv, make
+from perdure.evaluation import evaluate, summarize
+from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
+
+from ._cache import use_compilation_cache
+from ._run import POLICY_FILE
+
+Algorithm = Annotated[PPO, tyro.conf.subcommand("ppo")] | Annotated[DQN, tyro.conf.subcommand("dqn")]
+POLICIES: dict[type[AbstractAlgorithm], Any] = {PPO: MLPActorCriticPolicy, DQN: MLPQPolicy}
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicySettings:
+    """What the policy is made of."""
+
+    hidden_sizes: tuple[int, ...] = (64, 64)  # units of the hidden layers
+    activation: str = "tanh"  # by registered name: tanh, relu, silu, gelu, ...
+    normalize_observation: bool = False  # subtract the running mean, divide by the running deviation
+
+
+def train(
+    algorithm: Algorithm,
+    env: tyro.conf.Positional[str],
+    policy: PolicySettings = PolicySettings(),
+    total_timesteps: int = 100_000,
+    seed: int = 0,
+    out: Path | None = None,
+    force: bool = False,
+    compilation_cache: bool = True,
+) -> None:
+    """Train a policy and save it with its learning curve.
+
+    Args:
+        algorithm: What learns; its settings are flags.
+        env: Name of the environment, e.g. CartPole-v1.
+        policy: What the policy is made of.
+        total_timesteps: Environment steps, all environments together.
+        seed: Of everything random; the same seed gives the same policy to the bit.
+        out: Folder for the result; runs/ALGORITHM-ENV by default.
+        force: Replace an earlier result in that folder.
+        compilation_cache: Keep compiled functions in the user's cache folder for the next run.
+    """
+    use_compilation_cache(compilation_cache)
+    console = Console()
+    out = out or Path("runs") / f"{type(algorithm).__name__.lower()}-{env}"
+    if (out / POLICY_FILE).exists() and not force:
+        raise FileExistsError(f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force.")
+    environment = make(env)
+    key_policy, key_learn, key_evaluate = jr.split(jr.key(seed), 3)
+    fresh = new_policy(algorithm, environment, policy, key_policy)
+    curve = LearningCurve(out / "learning_curve.csv", frequency=max(total_timesteps // 200, 1))
+    began = time.perf_counter()
+    state = algorithm.train(
+        environment, fresh, total_timesteps=total_timesteps, key=key_learn, callbacks=[ProgressBar(), curve]
+    )
+    seconds, steps = time.perf_counter() - began, algorithm.steps_taken(state)
+    summary = summarize(evaluate(state.policy, environment, num_episodes=20, key=key_evaluate))
+    metadata = {
+        "environment": env,
+        "algorithm": type(algorithm).__name__,
+        "settings": dataclasses.asdict(algorithm),
+        "steps": steps,
+        "seed": seed,
+        "evaluation": summary._asdict(),
+    }
+    save_policy(out / POLICY_FILE, state.policy, metadata=metadata)
+    console.print(f"Trained {type(algorithm).__name__} on {env} for {steps:,} steps in {seconds:.1f} s; {summary}.")
+    console.print(f"  policy          {out / POLICY_FILE}")
+    console.print(f"  learning curve  {curve.path}{draw(curve.path, f'{type(algorithm).__name__} on {env}')}")
+    console.print(f"Next: perdure evaluate {out}   or   perdure export {out} --to onnx --out deploy", highlight=False)
+
+
+def new_policy(algorithm: AbstractAlgorithm, env: AbstractEnv, settings: PolicySettings, key: jax.Array) -> Any:
+    """A fresh policy of the kind that the algorithm trains."""
+    settings_by_name = dataclasses.asdict(settings) | {"activation": lookup(settings.activation, "function")}
+    policy_class = POLICIES[type(algorithm)]
+    return eqx.filter_jit(lambda key: policy_class(env, **settings_by_name, key=key))(key)
+
+
+def draw(csv_path: Path, title: str) -> str:
+    """Draw the curve beside its CSV; what to add to the line that says where the CSV is."""
+    png_path = csv_path.with_suffix(".png")
+    try:
+        plot_learning_curve(csv_path, png_path, title=title)
+    except (MissingExtraError, ValueError) as error:
+        return f"  (no picture: {error})"
+    return f", {png_path.name}"
