@@ -14,6 +14,8 @@ PAIR = {"x": ((6,), F), "y": ((6,), F)}
 IMAGE = {"x": ((9, 8, 3), F)}
 table = jax.random.normal(jax.random.key(0), (5, 6))
 kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 4)) * 0.3
+conv1d = eqx.nn.Conv1d(9, 4, 3, key=jax.random.key(2))
+grouped = eqx.nn.Conv2d(9, 6, 3, groups=3, key=jax.random.key(3))
 
 
 def nhwc(x, **settings):
@@ -201,8 +203,8 @@ IMAGES = {
     "global mean": lambda x: jnp.mean(jax.nn.relu(nhwc(x, window_strides=(2, 2), padding="VALID")), (0, 1)),
     "frames": lambda x: jax.vmap(lambda f: nhwc(f, window_strides=(2, 2), padding="SAME"))(jnp.stack([x, -x])),
     "then flat": lambda x: jnp.tanh(nhwc(x, window_strides=(3, 3), padding="VALID").reshape(-1)[:8] @ jnp.ones((8, 2))),
-    "one axis": lambda x: eqx.nn.Conv1d(9, 4, 3, key=jax.random.key(2))(x[..., 0]),
-    "groups": lambda x: eqx.nn.Conv2d(9, 6, 3, groups=3, key=jax.random.key(3))(x),
+    "one axis": lambda x: conv1d(x[..., 0]),
+    "groups": lambda x: grouped(x),
     "1-d pool": lambda x: eqx.nn.MaxPool1d(2, 2)(x[..., 0]),
 }
 CONTROL = {

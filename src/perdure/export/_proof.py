@@ -117,7 +117,28 @@ def expect(program: Program, case: Case) -> Expected:
     moved = [reference(inputs) for inputs in nudged(case.good)]
     sequence = reference.sequence(case.sequence, case.initial, case.reset) if case.reset is not None else {}
     broken = interpret(program.graph, case.broken) if len(next(iter(case.broken.values()))) else {}
+    check_guard(program, broken, case.broken)
     return Expected(good, moved, near_ties(program.plain, case.good), broken, sequence)
+
+
+def check_guard(program: Program, guarded: Arrays, inputs: Arrays) -> None:
+    """The guard only ever turns an answer into an alarm: every other one is the plain policy's, and none hides a NaN.
+
+    Raises: ExportError if it does not; that would be a defect of the guard itself.
+    """
+    plain = interpret(program.plain, inputs) if guarded else {}
+    sentinels = program.signature.sentinels
+    for port in program.signature.outputs if guarded else ():
+        a, b = guarded[port.name], plain[port.name]
+        if port.dtype.kind == "f":
+            fine = np.isnan(a) | np.isclose(a, b, rtol=1e-4, atol=1e-4)
+        else:
+            fine = (a == sentinels.get(port.name, -1)) | (a == b)
+        if not fine.all():
+            k = int(np.argmin(fine.reshape(len(a), -1).all(-1)))
+            raise ExportError(
+                f"the NaN guard changed {port.name} from {b[k]} to {a[k]}: {show(inputs, k)}. Report this."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +216,7 @@ def complain(target: str, program: Program, rows: Comparison, inputs: Arrays, go
 
 
 def check_broken(target: str, program: Program, case: Case, want: Arrays, got: Arrays) -> None:
-    """On broken rows every answer is the guarded graph's; where no alarm rings, that is the policy's own."""
+    """On broken rows every answer is the guarded graph's, which `check_guard` compared with the policy."""
     if not want:
         return
     for port in program.signature.outputs:
