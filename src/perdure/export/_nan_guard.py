@@ -11,8 +11,8 @@ conditions have a NaN of their own, an *alarm* (`_nan_alarm`) that is computed b
 
 Left alone: the author's own tests (`isnan`, `isfinite`, comparison with an infinity), an infinity that the policy
 saturates on its way (a clipping normaliser, a tanh layer), and masking. Masks put -inf or a huge negative number where
-an action is not legal, or add one, and may normalise after that; so an ArgMax looks at the logits *before* the masking and
-before what is subtracted from all of them alike. A NaN logit rings even if its action is not legal.
+an action is not legal, or add one, and may normalise after that; so an ArgMax looks at the logits *before* the
+masking and before what is subtracted from all of them alike. A NaN logit rings even if its action is not legal.
 """
 
 from collections.abc import Sequence
