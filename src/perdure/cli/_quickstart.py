@@ -38,9 +38,9 @@ def quickstart(out: Path = Path("perdure-quickstart"), seed: int = 0, compilatio
         import_extra(module, extra)  # better now than after the training
     use_compilation_cache(compilation_cache)
     console, began = Console(highlight=False), time.perf_counter()
-    env, algorithm = make(TASK), PPO()
+    steps = 200_000
+    env, algorithm = make(TASK), PPO(learning_rate=1e-3, anneal_timesteps=steps)
     key_policy, key_learn = jr.split(jr.key(seed))
-    steps = 100_000
 
     console.print(f"[bold]1. Train[/bold] PPO on {TASK} for {steps:,} steps")
     policy = new_policy(algorithm, env, PolicySettings(), key_policy)
