@@ -5,14 +5,13 @@ import time
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from _protocol import serve
 from jax import random as jr
 
 from perdure.algorithm import PPO
 from perdure.algorithm._base import CHUNK, run_compiled
 from perdure.env import make
 from perdure.policy import MLPActorCriticPolicy
-
-from _protocol import serve
 
 import_seconds = time.process_time()
 env = make("CartPole-v1")

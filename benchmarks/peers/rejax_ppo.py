@@ -3,9 +3,8 @@
 import time
 
 import jax
-from rejax import PPO
-
 from _protocol import serve
+from rejax import PPO
 
 import_seconds = time.process_time()
 STEPS = 131_072

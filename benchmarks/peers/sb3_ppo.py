@@ -3,10 +3,9 @@
 import time
 
 import torch
+from _protocol import serve
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
-
-from _protocol import serve
 
 import_seconds = time.process_time()
 torch.set_num_threads(1)

@@ -40,12 +40,19 @@ class ExportReport:
 
     def table(self) -> Table:
         title = f"{self.name} -> {self.directory}"
-        table = Table(title=title, box=box.SIMPLE, title_justify="left", caption=self.caption(), caption_justify="left")
+        table = Table(
+            title=title,
+            box=box.SIMPLE,
+            collapse_padding=True,
+            title_justify="left",
+            caption=self.caption(),
+            caption_justify="left",
+        )
         for heading in ("target", "file"):
-            table.add_column(heading, overflow="fold")
+            table.add_column(heading, no_wrap=True)
         for heading in ("bytes", "max |error|", "actions equal", "us/action"):
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("proven by", no_wrap=True)
+        table.add_column("proven by", overflow="fold")
         for row in self.targets:
             micros = "" if row.microseconds is None else f"{row.microseconds:.1f}"
             cells = (f"{row.size_bytes:,}", f"{row.max_error:.1e}", row.agreement, micros, row.runtime)

@@ -1,0 +1,139 @@
+"""The command line, run as a user runs it: each command in a process of its own."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perdure.checkpoint import read_policy_header
+
+PERDURE = shutil.which("perdure", path=str(Path(sys.executable).parent))
+
+
+def perdure(*arguments, cwd, check=True, **environment):
+    """Run `perdure` with a terminal of 120 columns; what it prints, standard error after standard output."""
+    assert PERDURE, "perdure is not installed beside this Python"
+    env = {**os.environ, "COLUMNS": "120", "XDG_CACHE_HOME": str(cwd / "cache"), **environment}
+    done = subprocess.run([PERDURE, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, env=env, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A short training, whose output is in `folder / "train.txt"`."""
+    folder = tmp_path_factory.mktemp("cli")
+    arguments = ("--total-timesteps", "8_192", "--learning-rate", "1e-3", "--hidden-sizes", "16", "--seed", "3")
+    done = perdure("train", "ppo", "CartPole-v1", *arguments, "--out", "runs/cartpole", cwd=folder)
+    (folder / "train.txt").write_text(done.stdout)
+    return folder
+
+
+def test_train_leaves_a_policy_that_says_what_it_is(run):
+    metadata = read_policy_header(run / "runs/cartpole/policy.safetensors").metadata
+    assert metadata["environment"] == "CartPole-v1"
+    assert metadata["algorithm"] == "PPO"
+    assert metadata["settings"]["learning_rate"] == 1e-3
+    assert (metadata["steps"], metadata["seed"]) == (8192, 3)
+    printed = " ".join((run / "train.txt").read_text().split())
+    assert "runs/cartpole/policy.safetensors" in printed
+    assert "runs/cartpole/learning_curve.csv, learning_curve.png" in printed
+
+
+def test_train_leaves_a_learning_curve(run):
+    with open(run / "runs/cartpole/learning_curve.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert int(rows[-1]["step"]) == 8192
+    assert float(rows[-1]["episode_return"]) > 20
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    assert (run / "runs/cartpole/learning_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_turns_the_compilation_cache_on_unless_told_not_to(run, tmp_path):
+    assert any((run / "cache/perdure/jax").iterdir())
+    arguments = ("train", "ppo", "CartPole-v1", "--total-timesteps", "512", "--no-compilation-cache")
+    perdure(*arguments, cwd=tmp_path)
+    assert not (tmp_path / "cache/perdure").exists()
+    assert (tmp_path / "runs/ppo-CartPole-v1/policy.safetensors").exists()
+
+
+def test_train_does_not_replace_an_earlier_result_unasked(run):
+    done = perdure("train", "ppo", "CartPole-v1", "--out", "runs/cartpole", cwd=run, check=False)
+    assert done.returncode == 1
+    assert "--force" in done.stderr
+
+
+def test_evaluate_prints_the_returns(run):
+    printed = perdure("evaluate", "runs/cartpole", "--episodes", "5", cwd=run).stdout
+    assert "MLPActorCriticPolicy on CartPole-v1" in printed
+    assert "mean return" in printed
+
+
+def test_inspect_shows_what_the_file_holds(run):
+    printed = perdure("inspect", "runs/cartpole", cwd=run).stdout
+    assert "(checked)" in printed
+    assert "float32[16,4]" in printed
+    assert "CartPole-v1" in printed
+
+
+def test_inspect_refuses_a_damaged_file(run, tmp_path):
+    content = bytearray((run / "runs/cartpole/policy.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "policy.safetensors").write_bytes(content)
+    done = perdure("inspect", tmp_path, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "damaged" in done.stderr
+
+
+def test_export_then_verify_from_the_folder_alone(run, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    printed = perdure("export", "runs/cartpole", "--to", "onnx", "--out", tmp_path / "deploy", cwd=run).stdout
+    assert "onnxruntime" in printed
+    moved = shutil.move(tmp_path / "deploy", tmp_path / "elsewhere")
+    assert "onnxruntime" in perdure("verify", moved, cwd=tmp_path).stdout
+    model = Path(moved) / "policy.onnx"
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    done = perdure("verify", moved, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "policy.onnx" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "ppo", "CartPol-v1"), "CartPole-v1"),
+        (("train", "ppo", "CartPole-v1", "--num-minibatches", "3"), "does not divide"),
+        (("train", "ppo", "CartPole-v1", "--activation", "tanhh"), "tanh"),
+        (("train", "dqn", "Pendulum-v1"), "Discrete"),
+        (("evaluate", "nowhere"), "There is no policy at nowhere"),
+        (("export", "nowhere", "--out", "x"), "There is no policy at nowhere"),
+        (("verify", "nowhere"), "nowhere"),
+    ],
+)
+def test_mistakes_are_told_in_one_message_without_a_traceback(arguments, message, tmp_path):
+    done = perdure(*arguments, cwd=tmp_path, check=False)
+    assert done.returncode in (1, 2)  # 2 where the parser found it
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_quickstart_plays_the_exported_file_without_jax(tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    pytest.importorskip("gymnasium", reason="needs the extra gym")
+    printed = perdure("quickstart", cwd=tmp_path).stdout
+    assert "20 episodes of CartPole-v1, played by policy.onnx" in printed
+    assert {p.name for p in (tmp_path / "perdure-quickstart").iterdir()} >= {"policy.safetensors", "deploy"}
+    player = Path(__file__).parents[2] / "src/perdure/cli/_play_onnx.py"
+    model = tmp_path / "perdure-quickstart/deploy/policy.onnx"
+    command = [sys.executable, player, model, "CartPole-v1", "20"]
+    played = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert sum(played["returns"]) / 20 >= 475
+    assert not played["jax_imported"]
