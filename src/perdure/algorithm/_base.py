@@ -10,12 +10,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import random as jr
 from jaxtyping import Array, Int, Key
 
 from perdure.callback import AbstractCallback, ProgressBar, Record
 from perdure.env import AbstractEnv
 
 from ._interrupt import catch_interrupt
+from ._rollout import Actor, Rollout, Transition, collect, uniform_actor
 
 CHUNK = 256  # iterations at most in one compiled call; also the length of the metrics that it returns
 CHUNK_SECONDS = 0.25  # how long a call should take, so that a progress bar moves and Ctrl-C is heard
@@ -25,8 +27,13 @@ CHUNK_SECONDS = 0.25  # how long a call should take, so that a progress bar move
 class TrainState(Protocol):
     """What the outer loop needs to know of a training state; it is one module of arrays and holds everything."""
 
+    env: AbstractEnv
+    rollout: Rollout
+    key: Key[Array, ""]
     iteration: Int[Array, ""]
-    policy: Any
+
+    @property
+    def policy(self) -> Any: ...
 
 
 State = TypeVar("State", bound=TrainState)
@@ -38,23 +45,76 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
     Resuming is exact: running 2n steps gives the same bits as running n steps twice.
     """
 
-    @abstractmethod
-    def init(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> State:
-        """A fresh training state that owns everything training needs: networks, optimiser, environments, key."""
+    num_envs: eqx.AbstractVar[int]
+    num_steps: eqx.AbstractVar[int]  # of each environment in one iteration
 
     @abstractmethod
-    def iterate(self, state: State) -> tuple[State, dict[str, Array]]:
-        """One iteration: collect, then learn. Metrics are scalars, and sums over the episodes that ended."""
+    def begin(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> State:
+        """A fresh training state that owns everything training needs: networks, optimiser, environments, key.
+
+        Raises: TypeError for a policy of another kind, ValueError for one made for other spaces.
+        """
+
+    @abstractmethod
+    def actor(self, state: State) -> Actor:
+        """How one environment is acted on while learning."""
+
+    @abstractmethod
+    def store(self, state: State, transitions: Transition) -> State:
+        """With transitions kept for learning later; leading axes `(num_steps, num_envs)`."""
+
+    @abstractmethod
+    def improve(
+        self, state: State, transitions: Transition, *, key: Key[Array, ""]
+    ) -> tuple[State, dict[str, Array]]:
+        """What one iteration learns from what it collected, leading axes `(num_steps, num_envs)`. Metrics are scalars."""
 
     @property
     @abstractmethod
+    def warmup_rollouts(self) -> int:
+        """Rollouts of uniformly drawn actions that are stored before the first iteration."""
+
+    @property
     def steps_per_iteration(self) -> int:
         """Environment steps of one iteration, all environments together."""
+        return self.num_envs * self.num_steps
 
     @property
     def steps_before_learning(self) -> int:
         """Environment steps that `init` takes already."""
-        return 0
+        return self.warmup_rollouts * self.steps_per_iteration
+
+    @eqx.filter_jit
+    def init(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> State:
+        """A fresh training state, with the warm-up stored: uniformly drawn legal actions.
+
+        Raises: TypeError for a policy of another kind, ValueError for one made for other spaces.
+        """
+        state = self.begin(env, policy, key=key)
+        arrays, static = eqx.partition(state, eqx.is_array)
+
+        def warm_up(arrays: Any, _: None) -> tuple[Any, None]:
+            state: State = eqx.combine(arrays, static)
+            key, key_collect = jr.split(state.key)
+            rollout, transitions, _ = collect(
+                env, policy, uniform_actor(env.action_space), state.rollout, self.num_steps, key=key_collect
+            )
+            state = eqx.tree_at(lambda s: (s.rollout, s.key), state, (rollout, key))
+            return eqx.filter(self.store(state, transitions), eqx.is_array), None
+
+        if self.warmup_rollouts:
+            arrays, _ = jax.lax.scan(warm_up, arrays, length=self.warmup_rollouts)
+        return eqx.combine(arrays, static)
+
+    def iterate(self, state: State) -> tuple[State, dict[str, Array]]:
+        """One iteration: collect, then learn. Metrics are scalars, and sums over the episodes that ended."""
+        key, key_collect, key_improve = jr.split(state.key, 3)
+        rollout, transitions, episodes = collect(
+            state.env, state.policy, self.actor(state), state.rollout, self.num_steps, key=key_collect
+        )
+        state = eqx.tree_at(lambda s: (s.rollout, s.key), state, (rollout, key))
+        state, metrics = self.improve(state, transitions, key=key_improve)
+        return state, {**metrics, **episodes}
 
     def steps_taken(self, state: State) -> int:
         """Environment steps since `init`, all environments together."""

@@ -38,6 +38,19 @@ def gae(
     return jax.lax.scan(step, jnp.zeros(()), (delta, decay), reverse=True, unroll=16)[1]
 
 
+def normalize(advantage: Float[Array, " batch"]) -> Float[Array, " batch"]:
+    """With mean 0 and deviation 1 over the batch."""
+    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+
+
+def policy_gradient_loss(log_prob: Float[Array, " batch"], advantage: Float[Array, " batch"]) -> Float[Array, ""]:
+    """What has the policy gradient as its gradient: -E[A log pi(a | s)]. Its value means nothing.
+
+    Source: Williams 1992, doi:10.1007/BF00992696, eq. 8; Sutton & Barto 2018, eq. 13.11.
+    """
+    return -(log_prob * advantage).mean()
+
+
 def td_target(
     reward: Float[Array, "*batch"],
     next_value: Float[Array, "*batch"],

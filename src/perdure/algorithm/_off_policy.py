@@ -14,7 +14,7 @@ from perdure.policy import AbstractPolicy, update_normalizer
 
 from ._base import AbstractAlgorithm
 from ._buffer import Buffer
-from ._rollout import Actor, Rollout, Transition, collect, start
+from ._rollout import Actor, Rollout, Transition, collect, start, uniform_actor
 from ._settings import check_fits
 
 
@@ -42,8 +42,6 @@ class OffPolicyState(eqx.Module):
 class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
     """Subclasses are settings, an exploring action and an update of the learner from one batch."""
 
-    num_envs: eqx.AbstractVar[int]
-    num_steps: eqx.AbstractVar[int]  # of each environment between two rounds of updates
     num_updates: eqx.AbstractVar[int]  # in one round
     batch_size: eqx.AbstractVar[int]
     capacity: eqx.AbstractVar[int]
@@ -66,58 +64,34 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         """The learner after one update, and scalars to log."""
 
     @property
-    def steps_per_iteration(self) -> int:
-        return self.num_envs * self.num_steps
-
-    @property
-    def warmup_blocks(self) -> int:
-        """Rollouts that `init` stores before learning starts, with actions drawn uniformly; at least one."""
+    def warmup_rollouts(self) -> int:
         return max(1, -(-self.learning_starts // self.steps_per_iteration))
 
-    @property
-    def steps_before_learning(self) -> int:
-        return self.warmup_blocks * self.steps_per_iteration
-
-    @eqx.filter_jit
-    def init(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> OffPolicyState:
-        """A fresh training state, with `learning_starts` transitions of uniformly drawn legal actions in the buffer.
-
-        Raises: TypeError for a policy of another kind, ValueError for one made for other spaces.
-        """
+    def begin(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> OffPolicyState:
         check_fits(self, env, policy, *self.policy_kind)
-        key, key_start, key_learner, key_warmup = jr.split(key, 4)
+        key, key_start, key_learner = jr.split(key, 3)
         learner = self.init_learner(policy, key=key_learner)
         rollout = start(env, policy, self.num_envs, key=key_start)
 
-        def act(policy_state: Any, observation: Any, mask: Any, key: Key[Array, ""]) -> tuple[Any, Any, Any, None]:
-            action = env.action_space.sample(key=key, mask=mask)
-            return policy_state, action, action, None
+        def block() -> Transition:
+            actor = uniform_actor(env.action_space)
+            return as_block(collect(env, policy, actor, rollout, self.num_steps, key=key)[1])
 
-        actor = Actor(lambda k: k, act)
-
-        def warm_up(carry: tuple[Rollout, Buffer], key: Key[Array, ""]) -> tuple[tuple[Rollout, Buffer], None]:
-            rollout, block, _ = self.collect_block(env, policy, actor, carry[0], key=key)
-            return (rollout, carry[1].extend(block)), None
-
-        example = jax.eval_shape(lambda r: self.collect_block(env, policy, actor, r, key=key_warmup)[1], rollout)
-        buffer = Buffer.empty(example, self.capacity)
-        (rollout, buffer), _ = jax.lax.scan(warm_up, (rollout, buffer), jr.split(key_warmup, self.warmup_blocks))
+        buffer = Buffer.empty(jax.eval_shape(block), self.capacity)
         return OffPolicyState(env, learner, buffer, rollout, key, jnp.zeros((), jnp.int32))
 
-    def collect_block(
-        self, env: AbstractEnv, policy: AbstractPolicy, actor: Actor, rollout: Rollout, *, key: Key[Array, ""]
-    ) -> tuple[Rollout, Transition, dict[str, Array]]:
-        """`num_steps` steps of every environment, the axes of time and environment made one."""
-        rollout, transitions, episodes = collect(env, policy, actor, rollout, self.num_steps, key=key)
-        return rollout, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions), episodes
+    def actor(self, state: OffPolicyState) -> Actor:
+        return self.explore(state.learner, state.iteration)
 
-    def iterate(self, state: OffPolicyState) -> tuple[OffPolicyState, dict[str, Array]]:
-        learner, iteration = state.learner, state.iteration
-        key, key_collect, key_update = jr.split(state.key, 3)
-        actor = self.explore(learner, iteration)
-        rollout, block, episodes = self.collect_block(state.env, learner.policy, actor, state.rollout, key=key_collect)
-        buffer = state.buffer.extend(block)
-        learner = eqx.tree_at(lambda l: l.policy, learner, update_normalizer(learner.policy, block.observation))
+    def store(self, state: OffPolicyState, transitions: Transition) -> OffPolicyState:
+        return eqx.tree_at(lambda s: s.buffer, state, state.buffer.extend(as_block(transitions)))
+
+    def improve(
+        self, state: OffPolicyState, transitions: Transition, *, key: Key[Array, ""]
+    ) -> tuple[OffPolicyState, dict[str, Array]]:
+        buffer, iteration = self.store(state, transitions).buffer, state.iteration
+        policy = update_normalizer(state.policy, as_block(transitions).observation)
+        learner = eqx.tree_at(lambda l: l.policy, state.learner, policy)
         arrays, static = eqx.partition(learner, eqx.is_array)
 
         def update(arrays: PyTree, key: Key[Array, ""]) -> tuple[PyTree, dict[str, Array]]:
@@ -126,6 +100,12 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
             learner, metrics = self.update(eqx.combine(arrays, static), batch, iteration, key=key_learn)
             return eqx.filter(learner, eqx.is_array), metrics
 
-        arrays, metrics = jax.lax.scan(update, arrays, jr.split(key_update, self.num_updates))
-        state = OffPolicyState(state.env, eqx.combine(arrays, static), buffer, rollout, key, iteration + 1)
-        return state, {**jax.tree.map(jnp.mean, metrics), **episodes}
+        arrays, metrics = jax.lax.scan(update, arrays, jr.split(key, self.num_updates))
+        learner = eqx.combine(arrays, static)
+        state = OffPolicyState(state.env, learner, buffer, state.rollout, state.key, iteration + 1)
+        return state, jax.tree.map(jnp.mean, metrics)
+
+
+def as_block(transitions: Transition) -> Transition:
+    """The axes of time and environment made one."""
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from perdure._core import select
 from perdure.env import AbstractEnv, autoreset, reset_where_done
 from perdure.policy import AbstractPolicy
+from perdure.space import AbstractSpace
 
 
 class Transition(NamedTuple):
@@ -41,12 +42,23 @@ class Rollout(eqx.Module):
 
 DRAWN_AHEAD = 2**26  # bytes of fresh starts that a rollout may hold
 
+
 class Actor(NamedTuple):
     """How one environment is acted on. What is random is drawn apart, for all steps of a rollout at once."""
 
     noise: Callable[[Key[Array, ""]], PyTree]
     act: Callable[[PyTree, PyTree, Any, PyTree], tuple[PyTree, PyTree, PyTree, PyTree]]
     # (policy_state, observation, action_mask, noise) -> (policy_state, raw action, executed action, extras)
+
+
+def uniform_actor(space: AbstractSpace) -> Actor:
+    """Legal actions drawn uniformly, whatever is observed."""
+
+    def act(policy_state: Any, observation: Any, mask: Any, key: Key[Array, ""]) -> tuple[Any, Any, Any, None]:
+        action = space.sample(key=key, mask=mask)
+        return policy_state, action, action, None
+
+    return Actor(lambda key: key, act)
 
 
 def start(env: AbstractEnv, policy: AbstractPolicy, num_envs: int, *, key: Key[Array, ""]) -> Rollout:

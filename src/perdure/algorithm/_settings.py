@@ -19,8 +19,16 @@ AT_LEAST_ONE = {
     "capacity",
     "target_interval",
 }
-UNIT_INTERVAL = {"discount", "gae_lambda", "tau", "epsilon_start", "epsilon_end"}
-POSITIVE = {"learning_rate", "clip", "value_clip", "max_gradient_norm", "anneal_timesteps", "exploration_timesteps"}
+UNIT_INTERVAL = {"discount", "gae_lambda", "tau", "rms_decay", "epsilon_start", "epsilon_end"}
+POSITIVE = {
+    "learning_rate",
+    "clip",
+    "value_clip",
+    "target_kl",
+    "max_gradient_norm",
+    "anneal_timesteps",
+    "exploration_timesteps",
+}
 NOT_NEGATIVE = {"value_weight", "entropy_weight", "learning_starts"}
 
 
