@@ -142,10 +142,10 @@ def test_only_weights_and_log_std_are_trained():
 
 def test_a_shared_trunk_serves_actor_and_critic():
     policy = MLPActorCriticPolicy(Spaces(VECTOR, Discrete(2)), hidden_sizes=(16, 8), shared=True, key=jr.key(0))
-    assert [layer.weight.shape for layer in policy.trunk.layers] == [(16, 3), (8, 16)]
+    assert [layer.weight.shape for layer in policy.body.trunk.layers] == [(16, 3), (8, 16)]
     assert policy.actor.layers[0].weight.shape == (2, 8)
-    gradient = jax.grad(lambda trunk: eqx.tree_at(lambda p: p.trunk, policy, trunk).value(None, jnp.ones(3))[1])
-    assert any((g != 0).any() for g in jax.tree.leaves(eqx.filter(gradient(policy.trunk), eqx.is_array)))
+    gradient = jax.grad(lambda trunk: eqx.tree_at(lambda p: p.body.trunk, policy, trunk).value(None, jnp.ones(3))[1])
+    assert any((g != 0).any() for g in jax.tree.leaves(eqx.filter(gradient(policy.body.trunk), eqx.is_array)))
 
 
 def test_the_normaliser_holds_mean_and_variance_of_all_batches():

@@ -80,6 +80,10 @@ class CNN(eqx.Module):
         self.dense = Linear(*layers[-1])
         self.activation = activation
 
+    @property
+    def out_size(self) -> int:
+        return self.dense.bias.shape[-1]
+
     def __call__(self, image: Float[Array, "height width channels"]) -> Float[Array, " features"]:
         x = image
         for conv in self.convs:

@@ -65,7 +65,19 @@ class MLP(eqx.Module):
         self.layers = tuple(Linear(weight, bias) for weight, bias in layers)
         self.activation, self.final_activation = activation, final_activation
 
-    def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        return tuple(layer.bias.shape[-1] for layer in self.layers[:-1])
+
+    @property
+    def out_size(self) -> int:
+        return self.layers[-1].bias.shape[-1]
+
+    def hidden(self, x: Float[Array, " in_size"]) -> Float[Array, " hidden_size"]:
+        """What the last layer sees."""
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
-        return self.final_activation(self.layers[-1](x))
+        return x
+
+    def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
+        return self.final_activation(self.layers[-1](self.hidden(x)))

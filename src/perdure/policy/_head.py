@@ -17,6 +17,8 @@ from perdure.distribution import (
 )
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete
 
+from ._spaces import rescaled
+
 
 @register
 @final
@@ -45,9 +47,13 @@ class ActionHead(eqx.Module):
                 "MultiBinary. Flatten composite actions in a wrapper."
             )
         if isinstance(action_space, Box) and action_space.dtype.kind != "f":
-            raise TypeError(f"action_space is {action_space}, but a Box of actions must be floating-point. Use MultiDiscrete.")
+            raise TypeError(
+                f"action_space is {action_space}, but a Box of actions must be floating-point. Use MultiDiscrete."
+            )
         if squash and not (isinstance(action_space, Box) and action_space.is_bounded):
-            raise ValueError(f"squash=True rescales to the bounds, but action_space is {action_space}. Use squash=False.")
+            raise ValueError(
+                f"squash=True rescales to the bounds, but action_space is {action_space}. Use squash=False."
+            )
         self.action_space, self.squash = action_space, squash
         self.log_std = jnp.full(action_space.flat_size, initial_log_std) if isinstance(action_space, Box) else None
 
@@ -56,7 +62,9 @@ class ActionHead(eqx.Module):
         """How many numbers the network gives for one action."""
         return self.action_space.flat_size
 
-    def distribution(self, outputs: Float[Array, " outputs"], mask: Bool[Array, " choices"] | None) -> AbstractDistribution:
+    def distribution(
+        self, outputs: Float[Array, " outputs"], mask: Bool[Array, " choices"] | None
+    ) -> AbstractDistribution:
         """The distribution over raw actions; `mask` as in `AbstractSpace.mask_size`."""
         match self.action_space:
             case Discrete():
@@ -66,7 +74,9 @@ class ActionHead(eqx.Module):
             case MultiBinary():
                 return Bernoulli(outputs, mask)
         if mask is not None:
-            raise ValueError(f"action_mask given, but action_space is {self.action_space}, which has no choices to bar.")
+            raise ValueError(
+                f"action_mask given, but action_space is {self.action_space}, which has no choices to bar."
+            )
         assert self.log_std is not None
         return (SquashedNormal if self.squash else Normal)(outputs, self.log_std)
 
@@ -81,8 +91,6 @@ class ActionHead(eqx.Module):
             case MultiBinary():
                 return raw_action.reshape(space.shape)
         assert isinstance(space, Box)
-        action = raw_action.reshape(space.shape)
-        if not self.squash:
-            return jnp.clip(action, space.low, space.high)
-        middle, half = space.high / 2 + space.low / 2, space.high / 2 - space.low / 2
-        return jnp.clip(middle + half * jnp.tanh(action), space.low, space.high)  # rounding may pass a bound by an ulp
+        if self.squash:
+            return rescaled(space, jnp.tanh(raw_action))
+        return jnp.clip(raw_action.reshape(space.shape), space.low, space.high)

@@ -1,4 +1,4 @@
-"""From an observation to the numbers a network takes: image scaling, flattening, running normalisation."""
+"""From an observation to numbers, and the statistics that normalise them."""
 
 from typing import Any, final
 
@@ -11,16 +11,32 @@ from perdure._core import AbstractConstant, register
 from perdure.space import AbstractSpace, Box, Dict, Tuple
 
 
+def plain_parts(space: AbstractSpace, observation: Any) -> list[tuple[AbstractSpace, Any]]:
+    """The parts of an observation that are no Dict and no Tuple, with their spaces, in the order of `flatten`."""
+    if isinstance(space, Dict):
+        return [part for name, member in space.items for part in plain_parts(member, observation[name])]
+    if isinstance(space, Tuple):
+        pairs = zip(space.spaces, observation, strict=True)
+        return [part for member, value in pairs for part in plain_parts(member, value)]
+    return [(space, observation)]
+
+
+def plain_spaces(space: AbstractSpace) -> list[AbstractSpace]:
+    """The spaces of `plain_parts`."""
+    if isinstance(space, Dict | Tuple):
+        members = [member for _, member in space.items] if isinstance(space, Dict) else space.spaces
+        return [plain for member in members for plain in plain_spaces(member)]
+    return [space]
+
+
+def is_image(space: AbstractSpace) -> bool:
+    return isinstance(space, Box) and space.is_image
+
+
 def features(space: AbstractSpace, observation: Any) -> Float[Array, " flat_size"]:
     """`space.flatten`, with the pixels of uint8 images scaled to [0, 1]."""
-    match space:
-        case Box() if space.is_image:
-            return space.flatten(observation) / 255.0
-        case Dict():
-            return jnp.concatenate([features(member, observation[name]) for name, member in space.items])
-        case Tuple():
-            return jnp.concatenate([features(m, part) for m, part in zip(space.spaces, observation, strict=True)])
-    return space.flatten(observation)
+    parts = plain_parts(space, observation)
+    return jnp.concatenate([s.flatten(value) / 255.0 if is_image(s) else s.flatten(value) for s, value in parts])
 
 
 @register
@@ -55,11 +71,3 @@ class Normalizer(AbstractConstant):
         squares = self.variance * self.count + batch_variance * batch_count
         variance = (squares + jnp.square(delta) * self.count * batch_count / count) / count
         return eqx.tree_at(lambda n: (n.mean, n.variance, n.count), self, (mean, variance, count))
-
-
-def update_normalizer(policy: Any, observation: Any) -> Any:
-    """The policy with a batch of observations (leading axis) taken into its normaliser, if it has one."""
-    if getattr(policy, "normalizer", None) is None:
-        return policy
-    batch = jax.vmap(lambda o: features(policy.observation_space, o))(observation)
-    return eqx.tree_at(lambda p: p.normalizer, policy, policy.normalizer.update(batch))

@@ -1,0 +1,35 @@
+"""Policies that give one action, as DDPG and TD3 train them."""
+
+from abc import abstractmethod
+
+from jaxtyping import Array, Float, Key
+
+from ._base import AbstractPolicy, MaskType, ObsType, StateType
+from ._spaces import check_bounded, rescaled
+
+
+class AbstractDeterministicPolicy(AbstractPolicy[StateType, Float[Array, "..."], ObsType, MaskType]):
+    """One action an observation; exploring is up to the algorithm, which adds noise to the normalised action."""
+
+    @abstractmethod
+    def actor(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, " size"]]:
+        """The next internal state, and the normalised action: flat, each entry in [-1, 1]."""
+
+    def environment_action(self, normalized_action: Float[Array, " size"]) -> Float[Array, "..."]:
+        """The action that the environment executes for a normalised one: scaled to the bounds, and clipped to them."""
+        return rescaled(check_bounded(self.action_space, type(self).__name__), normalized_action)
+
+    def __call__(
+        self,
+        state: StateType,
+        observation: ObsType,
+        *,
+        key: Key[Array, ""] | None = None,
+        action_mask: MaskType | None = None,
+    ) -> tuple[StateType, Float[Array, "..."]]:
+        if action_mask is not None:
+            raise ValueError(
+                f"action_mask given, but action_space is {self.action_space}, which has no choices to bar."
+            )
+        state, normalized_action = self.actor(state, observation)
+        return state, self.environment_action(normalized_action)

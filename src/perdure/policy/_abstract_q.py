@@ -1,0 +1,76 @@
+"""Policies that act on action values."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from perdure.distribution import Categorical
+from perdure.space import Discrete
+
+from ._base import AbstractPolicy, ObsType, StateType
+
+
+def epsilon_greedy(
+    q_values: Float[Array, " actions"],
+    epsilon: Float[Array, ""] | float,
+    noise: Float[Array, " actions_and_one"],
+    *,
+    action_mask: Bool[Array, " actions"] | None = None,
+) -> Int[Array, ""]:
+    """The index of the largest value, or with probability `epsilon` of a uniform draw over the legal actions.
+
+    `noise` is uniform in (0, 1), from `epsilon_greedy_noise`: the first number decides whether to explore, the others
+    where to. Illegal actions are never chosen; where none is legal, the first is.
+    """
+    greedy = Categorical(q_values, action_mask).mode()
+    explored = Categorical(jnp.zeros_like(q_values), action_mask).from_noise(noise[1:])
+    return jnp.where(noise[0] < epsilon, explored, greedy)
+
+
+def epsilon_greedy_noise(num_actions: int, *, key: Key[Array, ""]) -> Float[Array, " actions_and_one"]:
+    """The random numbers that one epsilon-greedy action is made of."""
+    return Categorical(jnp.zeros(num_actions + 1)).noise(key=key)
+
+
+class AbstractQPolicy(AbstractPolicy[StateType, Int[Array, ""], ObsType, Bool[Array, " actions"]]):
+    """Acts on action values, epsilon-greedily when it is given a key."""
+
+    epsilon: eqx.AbstractVar[float]  # probability of a uniformly drawn legal action, in [0, 1]
+
+    @abstractmethod
+    def q_values(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, " actions"]]:
+        """The next internal state, and the value of each action."""
+
+    def __call__(
+        self,
+        state: StateType,
+        observation: ObsType,
+        *,
+        key: Key[Array, ""] | None = None,
+        action_mask: Bool[Array, " actions"] | None = None,
+    ) -> tuple[StateType, Int[Array, ""]]:
+        assert isinstance(self.action_space, Discrete)
+        state, q_values = self.q_values(state, observation)
+        if key is None:
+            index = Categorical(q_values, action_mask).mode()
+        else:
+            noise = epsilon_greedy_noise(self.action_space.n, key=key)
+            index = epsilon_greedy(q_values, self.epsilon, noise, action_mask=action_mask)
+        return state, index + self.action_space.start if self.action_space.start else index
+
+
+class AbstractQuantileQPolicy(AbstractQPolicy[StateType, ObsType]):
+    """Acts on the means of return distributions that are known by their quantiles.
+
+    Source: Dabney et al. 2018, arXiv:1710.10044.
+    """
+
+    @abstractmethod
+    def quantiles(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, "actions quantiles"]]:
+        """The next internal state, and for each action the quantiles (2i - 1) / 2N of its return, i = 1 ... N."""
+
+    def q_values(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, " actions"]]:
+        state, quantiles = self.quantiles(state, observation)
+        return state, quantiles.mean(-1)

@@ -1,0 +1,108 @@
+"""Policies that act by sampling: with a critic in the policy (actor-critic), and without (soft actor-critic)."""
+
+from abc import abstractmethod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from perdure.distribution import AbstractDistribution
+from perdure.space import Box
+
+from ._base import AbstractPolicy, ActType, MaskType, ObsType, StateType
+
+
+class AbstractStochasticPolicy(AbstractPolicy[StateType, ActType, ObsType, MaskType]):
+    """Acts by sampling a distribution over *raw* actions.
+
+    A raw action is what the distribution is over: an index, or a vector before clipping or squashing. Training stores
+    raw actions, because log-probabilities belong to them; `__call__` returns what the environment executes.
+    """
+
+    @abstractmethod
+    def distribution(
+        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+    ) -> tuple[StateType, AbstractDistribution]:
+        """The next internal state, and the distribution over raw actions."""
+
+    @abstractmethod
+    def environment_action(self, raw_action: Any) -> ActType:
+        """The action that the environment executes for a raw one."""
+
+    def __call__(
+        self,
+        state: StateType,
+        observation: ObsType,
+        *,
+        key: Key[Array, ""] | None = None,
+        action_mask: MaskType | None = None,
+    ) -> tuple[StateType, ActType]:
+        state, distribution = self.distribution(state, observation, action_mask)
+        raw_action = distribution.mode() if key is None else distribution.sample(key=key)
+        return state, self.environment_action(raw_action)
+
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "..."]:
+        """The random numbers that one sampled action is made of, see `AbstractDistribution.noise`."""
+
+        def distribution() -> AbstractDistribution:
+            return self.distribution(self.reset(key=key), self.observation_space.canonical())[1]
+
+        return jax.eval_shape(distribution).noise(key=key)  # only shapes matter
+
+
+class AbstractActorCriticPolicy(AbstractStochasticPolicy[StateType, ActType, ObsType, MaskType]):
+    """Samples actions, and values observations. `evaluate` and `environment_action` are all it needs."""
+
+    @abstractmethod
+    def evaluate(
+        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+    ) -> tuple[StateType, AbstractDistribution, Float[Array, ""]]:
+        """The next internal state, the distribution over raw actions, and the value of the observation."""
+
+    def distribution(
+        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+    ) -> tuple[StateType, AbstractDistribution]:
+        return self.evaluate(state, observation, action_mask)[:2]
+
+    def action_and_value(
+        self, state: StateType, observation: ObsType, *, key: Key[Array, ""], action_mask: MaskType | None = None
+    ) -> tuple[StateType, Any, Float[Array, ""], Float[Array, ""]]:
+        """The next internal state, a sampled raw action, the value of the observation, the action's log-probability."""
+        state, distribution, value = self.evaluate(state, observation, action_mask)
+        raw_action = distribution.sample(key=key)
+        return state, raw_action, value, distribution.log_prob(raw_action)
+
+    def evaluate_action(
+        self, state: StateType, observation: ObsType, raw_action: Any, *, action_mask: MaskType | None = None
+    ) -> tuple[StateType, Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        """The next internal state, the value, the raw action's log-probability, the entropy of the distribution."""
+        state, distribution, value = self.evaluate(state, observation, action_mask)
+        return state, value, distribution.log_prob(raw_action), distribution.entropy()
+
+    def value(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, ""]]:
+        """The next internal state, and the value of the observation."""
+        state, _, value = self.evaluate(state, observation, None)
+        return state, value
+
+
+class AbstractSACPolicy(AbstractStochasticPolicy[StateType, ActType, ObsType, MaskType]):
+    """The actor of soft actor-critic; its critics are trained beside it and are no part of it, see `QFunction`.
+
+    For a Box the raw action is u, the normalised one tanh(u); for Discrete all are indices, the executed one plus start.
+    """
+
+    @abstractmethod
+    def evaluate(
+        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+    ) -> tuple[StateType, AbstractDistribution]:
+        """The next internal state, and the distribution over raw actions."""
+
+    def distribution(
+        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+    ) -> tuple[StateType, AbstractDistribution]:
+        return self.evaluate(state, observation, action_mask)
+
+    def normalized_action(self, raw_action: Any) -> Array:
+        """What critics take: tanh(u) in [-1, 1] for a Box, the index for Discrete."""
+        return jnp.tanh(raw_action) if isinstance(self.action_space, Box) else raw_action
