@@ -50,7 +50,7 @@ class ExportReport:
         )
         for heading in ("target", "file"):
             table.add_column(heading, no_wrap=True)
-        for heading in ("bytes", "max |error|", "actions equal", "us/action"):
+        for heading in ("bytes", "max\n|error|", "actions\nequal", "us per\naction"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("proven by", overflow="fold")
         for row in self.targets:
