@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,29 @@ def test_mistakes_are_told_in_one_message_without_a_traceback(arguments, message
     assert done.returncode in (1, 2)  # 2 where the parser found it
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_evaluate_refuses_another_task(run):
+    done = perdure("evaluate", "runs/cartpole", "--env", "Pendulum-v1", cwd=run, check=False)
+    assert done.returncode == 1
+    assert "policy.observation_space is" in done.stderr
+
+
+def test_ctrl_c_keeps_what_was_learned(tmp_path):
+    arguments = ["train", "ppo", "CartPole-v1", "--total-timesteps", "1_000_000_000", "--out", "run"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    training = subprocess.Popen([PERDURE, *arguments], cwd=tmp_path, **pipes)
+    curve = tmp_path / "run/learning_curve.csv"
+    deadline = time.monotonic() + 300
+    while not (curve.exists() and curve.stat().st_size) and training.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    training.send_signal(signal.SIGINT)
+    printed, errors = training.communicate(timeout=300)
+    assert training.returncode == 0, errors
+    assert "warning: Interrupted after" in " ".join(errors.split())
+    steps = read_policy_header(tmp_path / "run/policy.safetensors").metadata["steps"]
+    assert 0 < steps < 1_000_000_000
+    assert f"{steps:,} steps" in " ".join(printed.split())
 
 
 @pytest.mark.slow

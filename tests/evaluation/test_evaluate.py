@@ -70,6 +70,12 @@ def test_too_few_episodes_are_refused():
         evaluate(constant(env, 0), env, num_episodes=0, key=jr.key(0))
 
 
+def test_a_policy_for_another_task_is_refused():
+    policy = MLPActorCriticPolicy(make("Pendulum-v1"), key=jr.key(0))
+    with pytest.raises(ValueError, match=r"policy.observation_space is Box\(.* but env.observation_space is Box"):
+        evaluate(policy, make("CartPole-v1"), key=jr.key(0))
+
+
 def test_the_summary_holds_the_numbers_of_the_sample():
     summary = summarize(np.array([1.0, 2.0, 6.0]))
     assert (summary.episodes, summary.mean, summary.median, summary.min, summary.max) == (3, 3.0, 2.0, 1.0, 6.0)

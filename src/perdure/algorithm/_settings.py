@@ -4,10 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
-import jax
-
 from perdure.env import AbstractEnv
-from perdure.policy import AbstractPolicy
+from perdure.policy import AbstractPolicy, check_same_spaces
 
 AT_LEAST_ONE = {
     "num_envs",
@@ -64,9 +62,4 @@ def check_fits(algorithm: Any, env: AbstractEnv, policy: Any, kind: type[Abstrac
             f"{type(algorithm).__name__} needs {kind_in_words} (perdure.policy.{kind.__name__}), "
             f"but policy is {type(policy).__name__}."
         )
-    for name in ("observation_space", "action_space"):
-        ours, theirs = getattr(policy, name), getattr(env, name)
-        if jax.eval_shape(ours.canonical) != jax.eval_shape(theirs.canonical) or ours.flat_size != theirs.flat_size:
-            raise ValueError(
-                f"policy.{name} is {ours}, but env.{name} is {theirs}. Make the policy with env=env, or wrap the environment."
-            )
+    check_same_spaces(policy, env)

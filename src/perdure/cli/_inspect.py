@@ -22,6 +22,8 @@ def inspect(path: tyro.conf.Positional[Path]) -> None:
     load_policy(path)  # checks the digest, and that it can be built
     header, console = read_policy_header(path), Console()
     table = Table(title=str(path), show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     table.add_row("size", f"{path.stat().st_size:,} bytes")
     table.add_row("fingerprint", header.fingerprint)
     table.add_row("digest", f"{header.digest} (checked)")
@@ -29,7 +31,9 @@ def inspect(path: tyro.conf.Positional[Path]) -> None:
     for name, value in header.metadata.items():
         table.add_row(name, value if isinstance(value, str) else json.dumps(value))
     console.print(table)
-    fields = Table("field", "value", title="policy")
+    fields = Table(title="policy")
+    for column in ("field", "value"):
+        fields.add_column(column, overflow="fold")
     for name, value in header.listing():
         fields.add_row(name, value)
     console.print(fields)

@@ -1,6 +1,8 @@
 """The command line: parses, calls one function, prints."""
 
 import sys
+import warnings
+from typing import Any
 
 import tyro
 from rich.console import Console
@@ -23,8 +25,14 @@ COMMANDS = {
 }
 
 
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as the user needs it: without the line of our code that raised it."""
+    Console(stderr=True).print(f"[yellow]warning:[/yellow] {message}", highlight=False)
+
+
 def main() -> None:
     """Run the command that the arguments name. What the user can mend is told in one line, with exit status 1."""
+    warnings.showwarning = show_warning
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS,

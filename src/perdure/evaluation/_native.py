@@ -10,7 +10,7 @@ from jax import random as jr
 from jaxtyping import Array, Float, Int, Key
 
 from perdure.env import AbstractEnv
-from perdure.policy import AbstractPolicy
+from perdure.policy import AbstractPolicy, check_same_spaces
 
 
 def evaluate(
@@ -27,8 +27,9 @@ def evaluate(
     `deterministic` gives the policy no key. An episode that has not ended after `max_episode_steps` is cut there and
     counts with what it has earned; `perdure.env.make` gives environments with their usual limits.
 
-    Raises: ValueError if `num_episodes` or `max_episode_steps` is below 1.
+    Raises: ValueError if `num_episodes` or `max_episode_steps` is below 1, or the policy is for other spaces.
     """
+    check_same_spaces(policy, env)
     for name, value in (("num_episodes", num_episodes), ("max_episode_steps", max_episode_steps)):
         if value < 1:
             raise ValueError(f"{name}={value}, but at least 1 is needed.")

@@ -32,4 +32,4 @@ from ._observation import Normalizer as Normalizer, features as features
 from ._q import MLPQPolicy as MLPQPolicy
 from ._q_function import QFunction as QFunction
 from ._sac import MLPSACPolicy as MLPSACPolicy
-from ._spaces import HasSpaces as HasSpaces
+from ._spaces import HasSpaces as HasSpaces, check_same_spaces as check_same_spaces

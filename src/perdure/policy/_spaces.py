@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -31,6 +32,21 @@ def spaces_of(env: HasSpaces) -> tuple[AbstractSpace, AbstractSpace]:
                 "and action_space; convert Gymnasium's with perdure.space.from_gymnasium."
             )
     return env.observation_space, env.action_space
+
+
+def check_same_spaces(policy: HasSpaces, env: HasSpaces) -> None:
+    """Check that a policy takes what an environment gives and gives what it takes: shapes, dtypes and numbers of choices.
+
+    Bounds may differ.
+
+    Raises: ValueError naming the space, and both values.
+    """
+    for name in ("observation_space", "action_space"):
+        ours, theirs = getattr(policy, name), getattr(env, name)
+        if jax.eval_shape(ours.canonical) != jax.eval_shape(theirs.canonical) or ours.flat_size != theirs.flat_size:
+            raise ValueError(
+                f"policy.{name} is {ours}, but env.{name} is {theirs}. Make the policy with env=env, or wrap the environment."
+            )
 
 
 def check_bounded(space: AbstractSpace, who: str) -> Box:
