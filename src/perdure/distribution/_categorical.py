@@ -1,5 +1,6 @@
 """Distributions over choices, with masks: one choice, several at once, several bits at once."""
 
+import itertools
 from typing import final
 
 import equinox as eqx
@@ -40,7 +41,9 @@ def legal(mask: Bool[Array, "*batch choices"]) -> Bool[Array, "*batch choices"]:
     return mask | (nothing & first)
 
 
-def masked(logits: Float[Array, "*batch choices"], mask: Bool[Array, "*batch choices"] | None) -> Float[Array, "*batch choices"]:
+def masked(
+    logits: Float[Array, "*batch choices"], mask: Bool[Array, "*batch choices"] | None
+) -> Float[Array, "*batch choices"]:
     """Logits with `FLOOR` where the choice is barred."""
     return logits if mask is None else jnp.where(legal(mask), logits, FLOOR)
 
@@ -91,7 +94,7 @@ class MultiCategorical(AbstractDistribution):
     def slices(self) -> list[slice]:
         """Where each component's choices lie."""
         at = np.cumsum((0, *self.nvec))
-        return [slice(int(i), int(j)) for i, j in zip(at, at[1:], strict=False)]
+        return [slice(int(i), int(j)) for i, j in itertools.pairwise(at)]
 
     def parts(self) -> list[Categorical]:
         """One distribution a component."""

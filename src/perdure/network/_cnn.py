@@ -50,7 +50,7 @@ class CNN(eqx.Module):
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
+        image_shape: tuple[int, ...],
         features: int = 512,
         *,
         channels: tuple[int, ...] = (32, 64, 64),
@@ -65,7 +65,7 @@ class CNN(eqx.Module):
                 f"CNN needs as many channels as kernels and strides, and at least one; got {channels}, {kernels}, {strides}."
             )
         height, width, depth = image_shape
-        shapes = []
+        shapes: list[tuple[int, ...]] = []
         for out, kernel, stride in zip(channels, kernels, strides, strict=True):
             shapes.append((out, depth, kernel, kernel))
             height, width, depth = (height - kernel) // stride + 1, (width - kernel) // stride + 1, out
@@ -76,7 +76,7 @@ class CNN(eqx.Module):
                 )
         shapes.append((features, height * width * depth))
         layers = initial_layers(tuple(shapes), (2**0.5,) * len(shapes), initialization=initialization, key=key)
-        self.convs = tuple(Conv(*layer, stride) for layer, stride in zip(layers, strides, strict=False))
+        self.convs = tuple(Conv(weight, bias, stride) for (weight, bias), stride in zip(layers, strides, strict=False))
         self.dense = Linear(*layers[-1])
         self.activation = activation
 

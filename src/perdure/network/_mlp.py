@@ -79,5 +79,9 @@ class MLP(eqx.Module):
             x = self.activation(layer(x))
         return x
 
+    def last(self, hidden: Float[Array, " hidden_size"]) -> Float[Array, " out_size"]:
+        """The output, from what `hidden` gives."""
+        return self.final_activation(self.layers[-1](hidden))
+
     def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
-        return self.final_activation(self.layers[-1](self.hidden(x)))
+        return self.last(self.hidden(x))

@@ -11,8 +11,15 @@ from ._abstract_stochastic import (
     AbstractActorCriticPolicy as AbstractActorCriticPolicy,
     AbstractSACPolicy as AbstractSACPolicy,
     AbstractStochasticPolicy as AbstractStochasticPolicy,
+    held_noise as held_noise,
 )
-from ._actor_critic import MLPActorCriticPolicy as MLPActorCriticPolicy
+from ._actor_critic import (
+    CNNActorCriticPolicy as CNNActorCriticPolicy,
+    LiquidActorCriticPolicy as LiquidActorCriticPolicy,
+    MLPActorCriticPolicy as MLPActorCriticPolicy,
+    RecurrentActorCriticPolicy as RecurrentActorCriticPolicy,
+)
+from ._architecture import Architecture as Architecture, Convolutions as Convolutions, Memory as Memory
 from ._base import (
     AbstractPolicy as AbstractPolicy,
     AbstractPolicyState as AbstractPolicyState,
@@ -20,16 +27,32 @@ from ._base import (
     AbstractStatelessPolicy as AbstractStatelessPolicy,
     is_stateful as is_stateful,
 )
-from ._body import (
-    Architecture as Architecture,
-    Body as Body,
-    Convolutions as Convolutions,
-    update_normalizer as update_normalizer,
+from ._body import Body as Body, MemoryState as MemoryState, update_normalizer as update_normalizer
+from ._deterministic import (
+    CNNDeterministicPolicy as CNNDeterministicPolicy,
+    LiquidDeterministicPolicy as LiquidDeterministicPolicy,
+    MLPDeterministicPolicy as MLPDeterministicPolicy,
+    RecurrentDeterministicPolicy as RecurrentDeterministicPolicy,
 )
-from ._deterministic import MLPDeterministicPolicy as MLPDeterministicPolicy
 from ._head import ActionHead as ActionHead
 from ._observation import Normalizer as Normalizer, features as features
-from ._q import MLPQPolicy as MLPQPolicy
+from ._q import (
+    CNNQPolicy as CNNQPolicy,
+    LiquidQPolicy as LiquidQPolicy,
+    MLPQPolicy as MLPQPolicy,
+    RecurrentQPolicy as RecurrentQPolicy,
+)
 from ._q_function import QFunction as QFunction
-from ._sac import MLPSACPolicy as MLPSACPolicy
+from ._quantile_q import (
+    CNNQuantileQPolicy as CNNQuantileQPolicy,
+    LiquidQuantileQPolicy as LiquidQuantileQPolicy,
+    MLPQuantileQPolicy as MLPQuantileQPolicy,
+    RecurrentQuantileQPolicy as RecurrentQuantileQPolicy,
+)
+from ._sac import (
+    CNNSACPolicy as CNNSACPolicy,
+    LiquidSACPolicy as LiquidSACPolicy,
+    MLPSACPolicy as MLPSACPolicy,
+    RecurrentSACPolicy as RecurrentSACPolicy,
+)
 from ._spaces import HasSpaces as HasSpaces, check_same_spaces as check_same_spaces

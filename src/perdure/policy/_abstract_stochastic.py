@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import random as jr
 from jaxtyping import Array, Float, Key
 
 from perdure.distribution import AbstractDistribution
@@ -49,6 +50,15 @@ class AbstractStochasticPolicy(AbstractPolicy[StateType, ActType, ObsType, MaskT
             return self.distribution(self.reset(key=key), self.observation_space.canonical())[1]
 
         return jax.eval_shape(distribution).noise(key=key)  # only shapes matter
+
+
+def held_noise(
+    policy: AbstractStochasticPolicy, num_steps: int, *, key: Key[Array, ""]
+) -> Float[Array, "num_steps ..."]:
+    """`policy.noise` for consecutive steps: a new draw for each, or with gSDE one draw for `gsde_interval` steps."""
+    interval = getattr(policy, "gsde_interval", None) or 1
+    keys = jr.split(key, -(-num_steps // interval))
+    return jnp.repeat(jax.vmap(lambda k: policy.noise(key=k))(keys), interval, axis=0)[:num_steps]
 
 
 class AbstractActorCriticPolicy(AbstractStochasticPolicy[StateType, ActType, ObsType, MaskType]):

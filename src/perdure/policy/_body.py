@@ -1,60 +1,85 @@
 """What stands before the heads of every policy and critic: from an observation and a memory to features."""
 
-import dataclasses
 from typing import Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from perdure._core import register
-from perdure.network import CNN, MLP, Activation, Initialization
-from perdure.space import AbstractSpace, Box
+from perdure.network import CNN, GRU, LSTM, MLP, AbstractCell, Liquid, Parallel
+from perdure.space import AbstractSpace
 
+from ._architecture import Architecture
+from ._base import AbstractPolicy, AbstractPolicyState, AbstractStatefulPolicy
 from ._observation import Normalizer, is_image, plain_parts, plain_spaces
 
 
 @register
 @final
-@dataclasses.dataclass(frozen=True)
-class Convolutions:
-    """How an image becomes numbers: settings of `perdure.network.CNN`. The default is Mnih et al. 2015."""
+class MemoryState(AbstractPolicyState):
+    """What the recurrent cells of a policy remember."""
 
-    features: int = 512
-    channels: tuple[int, ...] = (32, 64, 64)
-    kernels: tuple[int, ...] = (8, 4, 3)
-    strides: tuple[int, ...] = (4, 2, 1)
-    activation: Activation = jax.nn.relu
+    memory: PyTree[Float[Array, "..."]]
 
 
-@register
-@final
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """Everything that decides the shape of a `Body`, so that a critic can be given the same one with other weights."""
+def make_cnns(spaces: list[AbstractSpace], architecture: Architecture, key: Key[Array, ""]) -> tuple[CNN, ...]:
+    """One for each image. Raises: TypeError if there is none."""
+    if architecture.convolutions is None:
+        return ()
+    images = [space for space in spaces if is_image(space)]
+    if not images:
+        raise TypeError(
+            "convolutions need an image in the observation, that is a Box of uint8 from 0 to 255 with height, width and "
+            f"channels, but there are only {', '.join(map(str, spaces))}. Use an MLP policy."
+        )
+    settings = vars(architecture.convolutions) | {"initialization": architecture.initialization}
+    keys = jr.split(key, len(images))
+    return tuple(CNN(image.shape, **settings, key=k) for image, k in zip(images, keys, strict=True))
 
-    convolutions: Convolutions | None = None  # for each image of the observation; None: pixels are flattened
-    trunk_sizes: tuple[int, ...] = ()  # dense layers where all parts of the observation meet
-    activation: Activation = jnp.tanh  # of the trunk
-    normalize_observation: bool = False  # all but images that go through convolutions
-    initialization: Initialization = "orthogonal"
+
+def make_trunk(in_size: int, architecture: Architecture, key: Key[Array, ""]) -> MLP | None:
+    sizes, activation = architecture.trunk_sizes, architecture.activation
+    if not sizes:
+        return None
+    return MLP(
+        in_size,
+        sizes[-1],
+        sizes[:-1],
+        activation,
+        final_activation=activation,
+        initialization=architecture.initialization,
+        final_gain=2**0.5,
+        key=key,
+    )
+
+
+def make_cell(in_size: int, architecture: Architecture, key: Key[Array, ""]) -> AbstractCell | None:
+    memory = architecture.memory
+    if memory is None:
+        return None
+
+    def one(key: Key[Array, ""]) -> AbstractCell:
+        if memory.cell == "liquid":
+            return Liquid(in_size, memory.size, memory.num_motor, sparsity=memory.sparsity, key=key)
+        gated = GRU if memory.cell == "gru" else LSTM
+        return gated(in_size, memory.size, initialization=architecture.initialization, key=key)
+
+    return one(key) if memory.count == 1 else Parallel(tuple(one(k) for k in jr.split(key, memory.count)))
 
 
 @register
 @final
 class Body(eqx.Module):
-    """Features of one observation.
+    """Features of an observation and a memory.
 
         images -> convolutions ------------+
-                                           +-> trunk -> features
+                                           +-> trunk -> cell -> features
         all else -> flat -> normaliser ----+
 
-    Parts that are absent are left out. Features begin with the flat numbers; each image's follow, in the order of the
-    space.
-
-    Raises: TypeError for convolutions without an image in the observation.
+    Parts that are absent are left out. The flat numbers come first; each image's follow, in the order of the space.
     """
 
     observation_space: AbstractSpace = eqx.field(static=True)
@@ -62,38 +87,18 @@ class Body(eqx.Module):
     normalizer: Normalizer | None
     cnns: tuple[CNN, ...]
     trunk: MLP | None
+    cell: AbstractCell | None
 
     def __init__(self, observation_space: AbstractSpace, architecture: Architecture, *, key: Key[Array, ""]):
         self.observation_space, self.architecture = observation_space, architecture
-        key_cnns, key_trunk = jr.split(key)
-        a = architecture
+        key_cnns, key_trunk, key_cell = jr.split(key, 3)
         spaces = plain_spaces(observation_space)
-        images = [s for s in spaces if isinstance(s, Box) and self.is_convolved(s)]
-        if a.convolutions is not None and not images:
-            raise TypeError(
-                f"observation_space is {observation_space}, which has no image: uint8, 0 to 255, height x width x channels. "
-                "Use an MLP policy."
-            )
-        size = sum(s.flat_size for s in spaces if not self.is_convolved(s))
-        self.normalizer = Normalizer(size) if a.normalize_observation and size else None
-        keys = jr.split(key_cnns, max(len(images), 1))
-        self.cnns = tuple(
-            CNN(image.shape, **vars(a.convolutions), initialization=a.initialization, key=k)
-            for image, k in zip(images, keys, strict=False)
-        )
-        size += sum(cnn.out_size for cnn in self.cnns)
-        self.trunk = None
-        if a.trunk_sizes:
-            self.trunk = MLP(
-                size,
-                a.trunk_sizes[-1],
-                a.trunk_sizes[:-1],
-                a.activation,
-                final_activation=a.activation,
-                initialization=a.initialization,
-                final_gain=2**0.5,
-                key=key_trunk,
-            )
+        flat_size = sum(space.flat_size for space in spaces if not self.is_convolved(space))
+        self.normalizer = Normalizer(flat_size) if architecture.normalize_observation and flat_size else None
+        self.cnns = make_cnns(spaces, architecture, key_cnns)
+        size = flat_size + sum(cnn.out_size for cnn in self.cnns)
+        self.trunk = make_trunk(size, architecture, key_trunk)
+        self.cell = make_cell(size if self.trunk is None else self.trunk.out_size, architecture, key_cell)
 
     def is_convolved(self, space: AbstractSpace) -> bool:
         return self.architecture.convolutions is not None and is_image(space)
@@ -101,37 +106,61 @@ class Body(eqx.Module):
     @property
     def size(self) -> int:
         """How many features."""
+        if self.cell is not None:
+            return self.cell.out_size
         if self.trunk is not None:
             return self.trunk.out_size
-        spaces = plain_spaces(self.observation_space)
-        return sum(s.flat_size for s in spaces if not self.is_convolved(s)) + sum(cnn.out_size for cnn in self.cnns)
+        flat = [space.flat_size for space in plain_spaces(self.observation_space) if not self.is_convolved(space)]
+        return sum(flat) + sum(cnn.out_size for cnn in self.cnns)
 
     def flat(self, observation: Any) -> Float[Array, " flat_size"]:
         """All of the observation that goes through no convolution, before it is normalised."""
-        parts = plain_parts(self.observation_space, observation)
-        flat = [
-            s.flatten(value) / 255.0 if is_image(s) else s.flatten(value)
-            for s, value in parts
-            if not self.is_convolved(s)
-        ]
-        return jnp.concatenate([jnp.zeros(0), *flat]) if not flat else jnp.concatenate(flat)
+        parts = [(s, v) for s, v in plain_parts(self.observation_space, observation) if not self.is_convolved(s)]
+        vectors = [s.flatten(value) / 255.0 if is_image(s) else s.flatten(value) for s, value in parts]
+        return jnp.concatenate(vectors) if vectors else jnp.zeros(0)
 
     def encode(self, observation: Any) -> Float[Array, " encoded"]:
-        """The features of one observation by itself."""
+        """The features of an observation by itself, before the memory."""
         x = self.flat(observation)
         x = x if self.normalizer is None else self.normalizer(x)
-        images = [v for s, v in plain_parts(self.observation_space, observation) if self.is_convolved(s)]
-        if images:
-            encoded = [cnn(v / 255.0) for cnn, v in zip(self.cnns, images, strict=True)]
-            x = jnp.concatenate([x, *encoded]) if x.size else jnp.concatenate(encoded)
+        images = [value for s, value in plain_parts(self.observation_space, observation) if self.is_convolved(s)]
+        encoded = [cnn(image / 255.0) for cnn, image in zip(self.cnns, images, strict=True)]
+        x = jnp.concatenate([x, *encoded] if x.size else encoded) if encoded else x
         return x if self.trunk is None else self.trunk(x)
 
-    def reset(self) -> None:
+    def reset(self) -> MemoryState | None:
         """The memory at the start of an episode; None without one."""
-        return None
+        return None if self.cell is None else MemoryState(self.cell.initial_state())
 
-    def __call__(self, state: None, observation: Any) -> tuple[None, Float[Array, " features"]]:
-        return state, self.encode(observation)
+    def __call__(
+        self, state: MemoryState | None, observation: Any
+    ) -> tuple[MemoryState | None, Float[Array, " features"]]:
+        x = self.encode(observation)
+        if self.cell is None:
+            return None, x
+        if state is None:
+            raise TypeError("state is None, but the policy has a memory. Start with policy.reset(key=key).")
+        memory, x = self.cell.step(state.memory, x)
+        return MemoryState(memory), x
+
+
+class AbstractBodyPolicy(AbstractPolicy):
+    """A policy on the features of a body."""
+
+    body: eqx.AbstractVar[Body]
+
+    @property
+    def normalizer(self) -> Normalizer | None:
+        return self.body.normalizer
+
+
+class AbstractMemoryPolicy(AbstractBodyPolicy, AbstractStatefulPolicy):
+    """A policy whose memory is that of its body."""
+
+    def reset(self, *, key: Key[Array, ""]) -> MemoryState:
+        state = self.body.reset()
+        assert state is not None
+        return state
 
 
 def update_normalizer(module: Any, observation: Any) -> Any:
@@ -140,11 +169,10 @@ def update_normalizer(module: Any, observation: Any) -> Any:
     Critics that are several in one, made by `eqx.filter_vmap`, take it into each.
     """
     body = getattr(module, "body", None)
-    normalizer = getattr(body, "normalizer", None)
-    if not isinstance(body, Body) or normalizer is None:
+    if not isinstance(body, Body) or body.normalizer is None:
         return module
     update = Normalizer.update
-    for _ in range(normalizer.count.ndim):
+    for _ in range(body.normalizer.count.ndim):
         update = jax.vmap(update, in_axes=(0, None))
     batch = jax.vmap(body.flat)(observation)
-    return eqx.tree_at(lambda m: m.body.normalizer, module, update(normalizer, batch))
+    return eqx.tree_at(lambda m: m.body.normalizer, module, update(body.normalizer, batch))

@@ -1,6 +1,6 @@
 """Deterministic policies (DDPG, TD3): a body and one action, through tanh onto the bounds."""
 
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import equinox as eqx
 import jax
@@ -13,14 +13,19 @@ from perdure.network import MLP, Activation, Initialization
 from perdure.space import AbstractSpace, Box
 
 from ._abstract_deterministic import AbstractDeterministicPolicy
+from ._architecture import NATURE, Architecture, Convolutions, Memory, if_images
 from ._base import AbstractStatelessPolicy
-from ._body import Architecture, Body
-from ._observation import Normalizer
+from ._body import AbstractBodyPolicy, AbstractMemoryPolicy, Body
 from ._spaces import HasSpaces, check_bounded, spaces_of
 
 
-class AbstractNetworkDeterministicPolicy(AbstractDeterministicPolicy):
-    """What every deterministic policy here shares: all but how it is built."""
+class AbstractNetworkDeterministicPolicy(AbstractBodyPolicy, AbstractDeterministicPolicy):
+    """What every deterministic policy here shares: all but how it is built.
+
+    Observations of every space; actions a Box with finite bounds, which tanh is scaled to.
+
+    Raises: TypeError if the action space is no Box of floats, ValueError if a side of it has no bound.
+    """
 
     observation_space: AbstractSpace = eqx.field(static=True)
     action_space: Box = eqx.field(static=True)
@@ -51,10 +56,6 @@ class AbstractNetworkDeterministicPolicy(AbstractDeterministicPolicy):
             key=key_network,
         )
 
-    @property
-    def normalizer(self) -> Normalizer | None:
-        return self.body.normalizer
-
     def actor(self, state: Any, observation: Any) -> tuple[Any, Float[Array, " size"]]:
         state, x = self.body(state, observation)
         return state, self.network(x)
@@ -63,10 +64,7 @@ class AbstractNetworkDeterministicPolicy(AbstractDeterministicPolicy):
 @register
 @final
 class MLPDeterministicPolicy(AbstractNetworkDeterministicPolicy, AbstractStatelessPolicy):
-    """One action from the flattened observation; actions must be a Box with finite bounds.
-
-    Raises: TypeError if the action space is no Box of floats, ValueError if a side of it has no bound.
-    """
+    """One action from the flattened observation."""
 
     name: ClassVar[str] = "MLPDeterministicPolicy"
 
@@ -81,4 +79,110 @@ class MLPDeterministicPolicy(AbstractNetworkDeterministicPolicy, AbstractStatele
         key: Key[Array, ""],
     ):
         architecture = Architecture(normalize_observation=normalize_observation, initialization=initialization)
+        self._build(env, architecture, hidden_sizes=hidden_sizes, activation=activation, key=key)
+
+
+@register
+@final
+class CNNDeterministicPolicy(AbstractNetworkDeterministicPolicy, AbstractStatelessPolicy):
+    """One action from images, each through convolutions of its own; all else is flattened beside them.
+
+    `trunk_sizes` are dense layers where the parts meet; `hidden_sizes` those of the head after it.
+
+    Raises: TypeError if the observation has no image (a Box of uint8, 0 to 255, height x width x channels).
+    """
+
+    name: ClassVar[str] = "CNNDeterministicPolicy"
+
+    def __init__(
+        self,
+        env: HasSpaces,
+        *,
+        convolutions: Convolutions = NATURE,
+        trunk_sizes: tuple[int, ...] = (),
+        hidden_sizes: tuple[int, ...] = (64,),
+        activation: Activation = jax.nn.relu,
+        normalize_observation: bool = False,
+        initialization: Initialization = "uniform",
+        key: Key[Array, ""],
+    ):
+        architecture = Architecture(
+            convolutions=convolutions,
+            trunk_sizes=tuple(trunk_sizes),
+            activation=activation,
+            normalize_observation=normalize_observation,
+            initialization=initialization,
+        )
+        self._build(env, architecture, hidden_sizes=hidden_sizes, activation=activation, key=key)
+
+
+@register
+@final
+class RecurrentDeterministicPolicy(AbstractNetworkDeterministicPolicy, AbstractMemoryPolicy):
+    """One action from a GRU or LSTM, for what one observation does not tell.
+
+    The cell stands after `trunk_sizes` and before `hidden_sizes`; images go through convolutions first.
+    """
+
+    name: ClassVar[str] = "RecurrentDeterministicPolicy"
+
+    def __init__(
+        self,
+        env: HasSpaces,
+        *,
+        cell: Literal["gru", "lstm"] = "gru",
+        memory_size: int = 128,
+        trunk_sizes: tuple[int, ...] = (64,),
+        hidden_sizes: tuple[int, ...] = (64,),
+        activation: Activation = jax.nn.relu,
+        convolutions: Convolutions | None = NATURE,
+        normalize_observation: bool = False,
+        initialization: Initialization = "uniform",
+        key: Key[Array, ""],
+    ):
+        architecture = Architecture(
+            convolutions=if_images(env, convolutions),
+            trunk_sizes=tuple(trunk_sizes),
+            activation=activation,
+            memory=Memory(cell, memory_size),
+            normalize_observation=normalize_observation,
+            initialization=initialization,
+        )
+        self._build(env, architecture, hidden_sizes=hidden_sizes, activation=activation, key=key)
+
+
+@register
+@final
+class LiquidDeterministicPolicy(AbstractNetworkDeterministicPolicy, AbstractMemoryPolicy):
+    """One action from a liquid network, see `perdure.network.Liquid`.
+
+    `num_neurons` inter and command neurons and `num_motor` motor neurons; `hidden_sizes` and a linear layer read the
+    motor neurons. Images go through convolutions first.
+    """
+
+    name: ClassVar[str] = "LiquidDeterministicPolicy"
+
+    def __init__(
+        self,
+        env: HasSpaces,
+        *,
+        num_neurons: int = 32,
+        num_motor: int = 16,
+        sparsity: float = 0.5,
+        trunk_sizes: tuple[int, ...] = (),
+        hidden_sizes: tuple[int, ...] = (),
+        activation: Activation = jax.nn.relu,
+        convolutions: Convolutions | None = NATURE,
+        normalize_observation: bool = False,
+        initialization: Initialization = "uniform",
+        key: Key[Array, ""],
+    ):
+        architecture = Architecture(
+            convolutions=if_images(env, convolutions),
+            trunk_sizes=tuple(trunk_sizes),
+            activation=activation,
+            memory=Memory("liquid", num_neurons, num_motor, sparsity),
+            normalize_observation=normalize_observation,
+            initialization=initialization,
+        )
         self._build(env, architecture, hidden_sizes=hidden_sizes, activation=activation, key=key)

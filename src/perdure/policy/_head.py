@@ -1,5 +1,6 @@
 """From the last layer of a network to an action: the distribution over raw actions, and what the environment executes."""
 
+import math
 from typing import Any, final
 
 import equinox as eqx
@@ -14,10 +15,18 @@ from perdure.distribution import (
     MultiCategorical,
     Normal,
     SquashedNormal,
+    StateDependentNormal,
 )
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete
 
 from ._spaces import rescaled
+
+
+def initial_spread(size: int, log_std: float, noise_features: int | None) -> Float[Array, "*features size"]:
+    """Logarithms of standard deviations: one an action, or for gSDE one for each feature and action."""
+    if noise_features is None:
+        return jnp.full(size, log_std)
+    return jnp.full((noise_features, size), log_std - 0.5 * math.log(noise_features))
 
 
 @register
@@ -33,14 +42,25 @@ class ActionHead(eqx.Module):
     | Box | normal, one learned standard deviation an entry | vector | clipped to the bounds |
     | Box, `squash=True` | tanh of a normal | vector before tanh | tanh, rescaled from [-1, 1] to the bounds |
 
-    Raises: TypeError for another space or a Box of integers, ValueError for `squash` without finite bounds.
+    With `noise_features` the normal is a `StateDependentNormal` (gSDE) over that many features of the state, whose
+    standard deviation begins at exp(initial_log_std) where the features are of unit size.
+
+    Raises: TypeError for another space or a Box of integers, ValueError for `squash` without finite bounds, and for
+    `noise_features` with actions that are no Box.
     """
 
     action_space: AbstractSpace = eqx.field(static=True)
     squash: bool = eqx.field(static=True)
-    log_std: Float[Array, " size"] | None  # natural logarithm; only for a Box
+    log_std: Float[Array, " size"] | Float[Array, "features size"] | None  # natural logarithm; only for a Box
 
-    def __init__(self, action_space: AbstractSpace, *, squash: bool = False, initial_log_std: float = 0.0):
+    def __init__(
+        self,
+        action_space: AbstractSpace,
+        *,
+        squash: bool = False,
+        initial_log_std: float = 0.0,
+        noise_features: int | None = None,
+    ):
         if not isinstance(action_space, Discrete | MultiDiscrete | MultiBinary | Box):
             raise TypeError(
                 f"action_space is {type(action_space).__name__}, but actions must be Box, Discrete, MultiDiscrete or "
@@ -54,8 +74,11 @@ class ActionHead(eqx.Module):
             raise ValueError(
                 f"squash=True rescales to the bounds, but action_space is {action_space}. Use squash=False."
             )
-        self.action_space, self.squash = action_space, squash
-        self.log_std = jnp.full(action_space.flat_size, initial_log_std) if isinstance(action_space, Box) else None
+        self.action_space, self.squash, self.log_std = action_space, squash, None
+        if isinstance(action_space, Box):
+            self.log_std = initial_spread(action_space.flat_size, initial_log_std, noise_features)
+        elif noise_features is not None:
+            raise ValueError(f"gSDE adds noise to a Box of actions, but action_space is {action_space}. Leave it out.")
 
     @property
     def num_outputs(self) -> int:
@@ -63,9 +86,12 @@ class ActionHead(eqx.Module):
         return self.action_space.flat_size
 
     def distribution(
-        self, outputs: Float[Array, " outputs"], mask: Bool[Array, " choices"] | None
+        self,
+        outputs: Float[Array, " outputs"],
+        mask: Bool[Array, " choices"] | None,
+        features: Float[Array, " features"] | None = None,
     ) -> AbstractDistribution:
-        """The distribution over raw actions; `mask` as in `AbstractSpace.mask_size`."""
+        """The distribution over raw actions; `mask` as in `AbstractSpace.mask_size`, `features` of the state for gSDE."""
         match self.action_space:
             case Discrete():
                 return Categorical(outputs, mask)
@@ -78,6 +104,9 @@ class ActionHead(eqx.Module):
                 f"action_mask given, but action_space is {self.action_space}, which has no choices to bar."
             )
         assert self.log_std is not None
+        if self.log_std.ndim == 2:
+            assert features is not None
+            return StateDependentNormal(outputs, features, self.log_std, self.squash)
         return (SquashedNormal if self.squash else Normal)(outputs, self.log_std)
 
     def environment_action(self, raw_action: Any) -> Array:

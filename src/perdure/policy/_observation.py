@@ -1,9 +1,8 @@
 """From an observation to numbers, and the statistics that normalise them."""
 
-from typing import Any, final
+from typing import Any, TypeGuard, final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -29,7 +28,7 @@ def plain_spaces(space: AbstractSpace) -> list[AbstractSpace]:
     return [space]
 
 
-def is_image(space: AbstractSpace) -> bool:
+def is_image(space: AbstractSpace) -> TypeGuard[Box]:
     return isinstance(space, Box) and space.is_image
 
 

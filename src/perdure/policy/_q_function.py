@@ -12,7 +12,8 @@ from perdure._core import register
 from perdure.network import MLP, Activation
 from perdure.space import AbstractSpace, Box, Discrete
 
-from ._body import Architecture, Body
+from ._architecture import Architecture
+from ._body import Body
 from ._observation import Normalizer
 
 

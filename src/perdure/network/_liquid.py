@@ -1,0 +1,139 @@
+"""Liquid networks: closed-form continuous-time (CfC) cells in the wiring of a neural circuit policy (NCP)."""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Key
+
+from perdure._core import AbstractConstant, register
+
+from ._cell import AbstractCell
+from ._wiring import LayerSizes, layer_sizes, wire
+
+
+@register
+@final
+class Mask(AbstractConstant):
+    """Which weights exist. Data, not parameters: no optimiser sees it; it is saved and exported with its layer."""
+
+    present: Bool[Array, "out_size in_size"]
+
+
+@register
+@final
+class MaskedLinear(eqx.Module):
+    """y = (M * W) x + b, where M is 0 or 1.
+
+    Weights and biases begin uniformly within 1 / sqrt(number of inputs that the unit has), weights that do not exist
+    at zero, where they stay.
+    """
+
+    weight: Float[Array, "out_size in_size"]
+    bias: Float[Array, " out_size"]
+    mask: Mask
+
+    def __init__(self, present: Bool[Array, "out_size in_size"], *, key: Key[Array, ""]):
+        key_weight, key_bias = jr.split(key)
+        bound = jax.lax.rsqrt(jnp.maximum(present.sum(1), 1).astype(jnp.float32))
+        weight = jr.uniform(key_weight, present.shape, minval=-1.0, maxval=1.0)
+        self.weight = jnp.where(present, weight * bound[:, None], 0.0)
+        self.bias = jr.uniform(key_bias, bound.shape, minval=-1.0, maxval=1.0) * bound
+        self.mask = Mask(present)
+
+    def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
+        return x @ jnp.where(self.mask.present, self.weight, 0.0).T + self.bias
+
+
+@register
+@final
+class CfC(AbstractCell):
+    """A layer of neurons whose state follows a differential equation that is solved in closed form.
+
+        x' = sigma(-f t) * tanh(g) + (1 - sigma(-f t)) * tanh(h)
+        y  = p + x'
+
+    where g, h, f and p are linear in the input and the state x. The time t between two steps is 1, so it is part of f.
+    Without p it is eq. 10 of the paper with one layer for each of g, h and f; p lets an output pass the range of tanh,
+    as in Velora, whose layers these are. `layer` gives g, h, f, p one after the other; its columns are the inputs, then
+    the states. A mask says which inputs a neuron hears; the neurons of a layer all hear each other, as in the wired CfC
+    of the authors' `ncps` package.
+
+    Source: Hasani et al. 2022, doi:10.1038/s42256-022-00556-7, arXiv:2106.13898.
+    """
+
+    layer: MaskedLinear
+    size: int = eqx.field(static=True)
+
+    def __init__(self, hears: Bool[Array, "size in_size"], *, key: Key[Array, ""]):
+        self.size = hears.shape[0]
+        present = jnp.concatenate([hears, jnp.ones((self.size, self.size), bool)], axis=1)
+        self.layer = MaskedLinear(jnp.tile(present, (4, 1)), key=key)
+
+    @property
+    def out_size(self) -> int:
+        return self.size
+
+    def initial_state(self) -> Float[Array, " size"]:
+        return jnp.zeros(self.size)
+
+    def step(
+        self, state: Float[Array, " size"], x: Float[Array, " in_size"]
+    ) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
+        g, h, f, p = jnp.split(self.layer(jnp.concatenate([x, state])), 4)
+        share = jax.nn.sigmoid(-f)
+        state = share * jnp.tanh(g) + (1 - share) * jnp.tanh(h)
+        return state, p + state
+
+
+@register
+@final
+class Liquid(AbstractCell):
+    """A neural circuit policy of CfC layers: inputs -> inter -> command -> motor neurons, sparsely wired by the key.
+
+    `num_neurons` counts inter and command neurons, of which two in five are command neurons; the output has one number
+    for each motor neuron, unbounded. The state is one vector, inter neurons first, then command, then motor neurons.
+    `sparsity` is the share of connections between layers that do not exist.
+
+    Source: Lechner et al. 2020, doi:10.1038/s42256-020-00237-3; with CfC cells as in Velora's LiquidNCPNetwork.
+
+    Raises: ValueError if a layer would be empty or `sparsity` is not in [0, 1).
+    """
+
+    inter: CfC
+    command: CfC
+    motor: CfC
+    sizes: LayerSizes = eqx.field(static=True)
+
+    def __init__(self, in_size: int, num_neurons: int, num_motor: int, *, sparsity: float = 0.5, key: Key[Array, ""]):
+        if not 0 <= sparsity < 1:
+            raise ValueError(f"sparsity={sparsity}, but it is a share below one. The usual one is 0.5.")
+        key_wiring, key_inter, key_command, key_motor = jr.split(key, 4)
+        self.sizes = layer_sizes(in_size, num_neurons, num_motor)
+        masks = wire(self.sizes, sparsity, key=key_wiring)
+        self.inter = CfC(masks.inter, key=key_inter)
+        self.command = CfC(masks.command, key=key_command)
+        self.motor = CfC(masks.motor, key=key_motor)
+
+    @property
+    def out_size(self) -> int:
+        return self.sizes.motor
+
+    @property
+    def layers(self) -> tuple[CfC, CfC, CfC]:
+        return self.inter, self.command, self.motor
+
+    def initial_state(self) -> Float[Array, " neurons"]:
+        return jnp.zeros(sum(self.sizes[1:]))
+
+    def step(
+        self, state: Float[Array, " neurons"], x: Float[Array, " in_size"]
+    ) -> tuple[Float[Array, " neurons"], Float[Array, " motor"]]:
+        states = []
+        for cell, part in zip(self.layers, jnp.split(state, np.cumsum(self.sizes[1:3])), strict=True):
+            part, x = cell.step(part, x)
+            states.append(part)
+        return jnp.concatenate(states), x
