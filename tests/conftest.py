@@ -1,5 +1,11 @@
-"""Every test runs with the shapes and types of `perdure` checked at run time."""
+"""Every test runs with the shapes and types of `perdure` checked at run time, and with quick compilation.
 
+Compiling is most of what a test costs. The passes left out change how fast a program runs, not what it computes; programs
+that tests start in a process of their own compile as users' do.
+"""
+
+import jax
 from jaxtyping import install_import_hook
 
+jax.config.update("jax_disable_most_optimizations", True)
 install_import_hook("perdure", "beartype.beartype")
