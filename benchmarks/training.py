@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -36,28 +37,36 @@ class Peer:
             env=environment,
         )
         self.start = self.read()
-        self.runs: list[dict[str, float]] = []
+        self.compile_seconds: list[float] = []
+        self.rates: list[float] = []  # environment steps a CPU second
 
-    def read(self) -> dict[str, float]:
+    def read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise SystemExit(f"{self.process.args[1]} ended: run it by hand to see why")
         return json.loads(line)
 
-    def run(self) -> None:
+    def ask(self, what: str) -> dict[str, Any]:
         assert self.process.stdin is not None
-        self.process.stdin.write("run\n")
+        self.process.stdin.write(what + "\n")
         self.process.stdin.flush()
-        self.runs.append(self.read())
+        return self.read()
 
-    def rates(self) -> list[float]:
-        return [run["steps"] / run["seconds"] for run in self.runs]
+    def compile(self) -> None:
+        self.compile_seconds.append(self.ask("compile")["seconds"])
+
+    def run(self) -> None:
+        answer = self.ask("run")
+        self.rates.append(answer["steps"] / answer["seconds"])
 
 
 def compare(names: list[str], rounds: int) -> dict[str, Peer]:
-    """All peers, after `rounds` rounds in turn."""
-    peers = {name: Peer(name) for name in track(names, "starting and compiling")}
+    """All peers, after three compilations and `rounds` rounds of training in turn."""
+    peers = {name: Peer(name) for name in track(names, "starting")}
+    for _ in track(range(3), "compiling in turn"):
+        for peer in peers.values():
+            peer.compile()
     for _ in track(range(rounds), "training in turn"):
         for peer in peers.values():
             peer.run()
@@ -66,15 +75,15 @@ def compare(names: list[str], rounds: int) -> dict[str, Peer]:
 
 def print_table(title: str, peers: dict[str, Peer], first: str) -> None:
     table = Table(title=title)
-    for column in ("", "steps/s, best round", "median", f"{first} is", "compile s", "import s", "weights"):
+    for column in ("", "steps/s", "median", f"{first} is", "compile s", "import s", "weights"):
         table.add_column(column, justify="right" if column else "left")
-    best = {name: max(peer.rates()) for name, peer in peers.items()}
+    best = {name: max(peer.rates) for name, peer in peers.items()}
     for name, peer in peers.items():
         ratio = "" if name == first else f"{best[first] / best[name]:.2f}x"
-        median = sorted(peer.rates())[len(peer.runs) // 2]
-        start = peer.start
-        row = (f"{best[name]:,.0f}", f"{median:,.0f}", ratio, f"{start['compile']:.1f}", f"{start['import']:.1f}")
-        table.add_row(name, *row, f"{start['weights']:,}")
+        speed = (f"{best[name]:,.0f}", f"{statistics.median(peer.rates):,.0f}", ratio)
+        table.add_row(
+            name, *speed, f"{min(peer.compile_seconds):.1f}", f"{peer.start['import']:.1f}", f"{peer.start['weights']:,}"
+        )
     Console().print(table)
 
 

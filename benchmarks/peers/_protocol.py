@@ -1,4 +1,4 @@
-"""How a peer talks to the benchmark: one JSON object a line. Start-up costs first, then one object for each line it is sent.
+"""How a peer talks to the benchmark: a JSON object for each line it is sent, "compile" or "run"; start-up costs come first.
 
 Time is this process's CPU time, which noise on the machine disturbs less than the clock.
 """
@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 
-def serve(start: dict[str, float | str], run: Callable[[], dict[str, float]]) -> None:
-    """Report `start`, then call `run` whenever the benchmark asks, until it closes the pipe."""
+def serve(start: dict[str, float], compile_: Callable[[], None], run: Callable[[], int]) -> None:
+    """Report `start`, then do as the benchmark asks until it closes the pipe; `run` gives its environment steps."""
     print(json.dumps(start), flush=True)
-    for _ in sys.stdin:
+    for line in sys.stdin:
         before = time.process_time()
-        result = run()
-        print(json.dumps({"seconds": time.process_time() - before, **result}), flush=True)
+        steps = run() if line.strip() == "run" else compile_()
+        print(json.dumps({"seconds": time.process_time() - before, "steps": steps}), flush=True)

@@ -10,7 +10,6 @@ from stable_baselines3.common.env_util import make_vec_env
 import_seconds = time.process_time()
 torch.set_num_threads(1)
 STEPS = 8_192
-before = time.process_time()
 model = PPO(
     "MlpPolicy",
     make_vec_env("CartPole-v1", 4),
@@ -21,13 +20,12 @@ model = PPO(
     ent_coef=0.01,
     device="cpu",
 )
-compile_seconds = time.process_time() - before
 
 
-def run() -> dict[str, float]:
+def run() -> int:
     model.learn(STEPS)
-    return {"steps": STEPS}
+    return STEPS
 
 
 weights = sum(p.numel() for p in model.policy.parameters())
-serve({"import": import_seconds, "compile": compile_seconds, "weights": weights}, run)
+serve({"import": import_seconds, "weights": weights}, lambda: None, run)
