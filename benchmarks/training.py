@@ -82,7 +82,11 @@ def print_table(title: str, peers: dict[str, Peer], first: str) -> None:
         ratio = "" if name == first else f"{best[first] / best[name]:.2f}x"
         speed = (f"{best[name]:,.0f}", f"{statistics.median(peer.rates):,.0f}", ratio)
         table.add_row(
-            name, *speed, f"{min(peer.compile_seconds):.1f}", f"{peer.start['import']:.1f}", f"{peer.start['weights']:,}"
+            name,
+            *speed,
+            f"{min(peer.compile_seconds):.1f}",
+            f"{peer.start['import']:.1f}",
+            f"{peer.start['weights']:,}",
         )
     Console().print(table)
 

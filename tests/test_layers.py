@@ -7,9 +7,10 @@ import pytest
 
 import perdure
 
-ROOMS = (
-    "_core space distribution network env policy evaluation export callback algorithm checkpoint models importer cli"
-).split()
+ROOMS = [
+    *("_core", "space", "distribution", "network", "env", "policy", "evaluation", "export", "callback"),
+    *("algorithm", "checkpoint", "models", "importer", "cli"),
+]
 SOURCE = Path(perdure.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -80,5 +81,9 @@ def test_no_file_of_the_project_is_large():
     import subprocess
 
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True).stdout
-    large = [name for name in tracked.split("\0") if name and (root / name).is_file() and (root / name).stat().st_size > 100_000]
+    large = [
+        name
+        for name in tracked.split("\0")
+        if name and (root / name).is_file() and (root / name).stat().st_size > 100_000
+    ]
     assert not large

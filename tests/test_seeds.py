@@ -70,7 +70,9 @@ action = session.run(None, {input_name: observation})[0]
 
 
 def run(code, folder):
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -111,7 +113,13 @@ def test_the_policy_signatures_of_seeds_001_and_003():
 
     from perdure.policy import AbstractPolicy, AbstractQPolicy
 
-    assert list(inspect.signature(AbstractPolicy.__call__).parameters) == ["self", "state", "observation", "key", "action_mask"]
+    assert list(inspect.signature(AbstractPolicy.__call__).parameters) == [
+        "self",
+        "state",
+        "observation",
+        "key",
+        "action_mask",
+    ]
     assert list(inspect.signature(AbstractPolicy.reset).parameters) == ["self", "key"]
     assert list(inspect.signature(AbstractPolicy.serialize).parameters) == ["self", "path"]
     assert list(inspect.signature(AbstractPolicy.deserialize).parameters) == ["path", "args", "kwargs"]

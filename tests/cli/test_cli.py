@@ -21,7 +21,9 @@ def perdure(*arguments, cwd, check=True, **environment):
     """Run `perdure` with a terminal of 120 columns; what it prints, standard error after standard output."""
     assert PERDURE, "perdure is not installed beside this Python"
     env = {**os.environ, "COLUMNS": "120", "XDG_CACHE_HOME": str(cwd / "cache"), **environment}
-    done = subprocess.run([PERDURE, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, env=env, check=False)
+    done = subprocess.run(
+        [PERDURE, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, env=env, check=False
+    )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 

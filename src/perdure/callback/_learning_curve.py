@@ -26,7 +26,11 @@ class LearningCurve(AbstractCallback):
         self._writer: Any = None
 
     def on_chunk(self, record: Record) -> bool:
-        row = {"step": record.step, "seconds": record.elapsed_seconds, "steps_per_second": record.steps_per_second}
+        row: dict[str, float | str] = {
+            "step": record.step,
+            "seconds": record.elapsed_seconds,
+            "steps_per_second": record.steps_per_second,
+        }
         row |= {name: "" if math.isnan(value) else value for name, value in record.metrics.items()}
         if self._writer is None:
             self._writer = csv.DictWriter(self._file, list(row))
@@ -50,7 +54,9 @@ def plot_learning_curve(csv_path: str | Path, png_path: str | Path, *, title: st
     with open(csv_path, newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["episode_return"]]
     if not rows:
-        raise ValueError(f"{csv_path}: no episode ended during training, so there is no return to draw. Train for longer.")
+        raise ValueError(
+            f"{csv_path}: no episode ended during training, so there is no return to draw. Train for longer."
+        )
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([int(row["step"]) for row in rows], [float(row["episode_return"]) for row in rows], linewidth=1.2)

@@ -1,6 +1,6 @@
 """What a policy answers to a thousand observations; run as a program, it loads the policy from its file first.
 
-    python -m perdure.cli._answers policy.safetensors
+python -m perdure.cli._answers policy.safetensors
 """
 
 import json

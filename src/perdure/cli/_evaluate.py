@@ -36,7 +36,9 @@ def evaluate(
     environment = environment_of(metadata, env)
     returns = returns_of(policy, environment, num_episodes=episodes, deterministic=not stochastic, key=jr.key(seed))
     summary = summarize(returns)
-    table = Table(title=f"{policy.name} on {env or metadata['environment']}, {'sampled' if stochastic else 'best'} actions")
+    table = Table(
+        title=f"{policy.name} on {env or metadata['environment']}, {'sampled' if stochastic else 'best'} actions"
+    )
     for column in ("episodes", "mean return", "95 % interval", "std", "median", "lowest", "highest"):
         table.add_column(column, justify="right")
     interval = f"{summary.low:.1f} to {summary.high:.1f}"

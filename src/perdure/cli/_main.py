@@ -15,7 +15,7 @@ from ._inspect import inspect
 from ._quickstart import quickstart
 from ._train import train
 
-COMMANDS = {
+COMMANDS: dict[str, Any] = {
     "quickstart": quickstart,
     "train": train,
     "evaluate": evaluate,

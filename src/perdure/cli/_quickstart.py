@@ -58,7 +58,9 @@ def quickstart(out: Path = Path("perdure-quickstart"), seed: int = 0, compilatio
     report = export(policy, out / "deploy", targets=["onnx"], force=True)
 
     console.print(f"[bold]4. Play[/bold] the exported file in Gymnasium's {TASK}, without JAX")
-    played = run_program([str(Path(__file__).with_name("_play_onnx.py")), str(out / "deploy" / "policy.onnx"), TASK, "20"])
+    played = run_program(
+        [str(Path(__file__).with_name("_play_onnx.py")), str(out / "deploy" / "policy.onnx"), TASK, "20"]
+    )
     returns = np.asarray(json.loads(played)["returns"])
 
     console.print()
@@ -70,9 +72,13 @@ def quickstart(out: Path = Path("perdure-quickstart"), seed: int = 0, compilatio
     console.print(f"policy          {policy_file}")
     console.print(f"learning curve  {curve.path}{picture}")
     console.print(f"deployable      {out / 'deploy'}")
-    console.print(f"Done in {time.perf_counter() - began:.0f} s. Next: perdure evaluate {out}   perdure verify {out / 'deploy'}")
+    console.print(
+        f"Done in {time.perf_counter() - began:.0f} s. Next: perdure evaluate {out}   perdure verify {out / 'deploy'}"
+    )
     if returns.mean() < 475:
-        raise ValueError(f"The exported policy has a mean return of {returns.mean():.1f}, below the 475 that solves {TASK}.")
+        raise ValueError(
+            f"The exported policy has a mean return of {returns.mean():.1f}, below the 475 that solves {TASK}."
+        )
 
 
 def run_program(arguments: list[str]) -> str:

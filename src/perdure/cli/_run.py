@@ -35,5 +35,7 @@ def environment_of(metadata: dict[str, Any], name: str | None) -> AbstractEnv:
     """
     name = name or metadata.get("environment")
     if name is None:
-        raise ValueError("The policy file does not say which environment it is for. Add --env NAME, e.g. --env CartPole-v1.")
+        raise ValueError(
+            "The policy file does not say which environment it is for. Add --env NAME, e.g. --env CartPole-v1."
+        )
     return make(name)

@@ -38,7 +38,7 @@ class PolicySettings:
 def train(
     algorithm: Algorithm,
     env: tyro.conf.Positional[str],
-    policy: PolicySettings = PolicySettings(),
+    policy: PolicySettings = PolicySettings(),  # noqa: B008 - frozen
     total_timesteps: int = 100_000,
     seed: int = 0,
     out: Path | None = None,
@@ -61,13 +61,15 @@ def train(
     console = Console()
     out = out or Path("runs") / f"{type(algorithm).__name__.lower()}-{env}"
     if (out / POLICY_FILE).exists() and not force:
-        raise FileExistsError(f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force.")
+        raise FileExistsError(
+            f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force."
+        )
     environment = make(env)
     key_policy, key_learn, key_evaluate = jr.split(jr.key(seed), 3)
     fresh = new_policy(algorithm, environment, policy, key_policy)
     curve = LearningCurve(out / "learning_curve.csv", frequency=max(total_timesteps // 200, 1))
     began = time.perf_counter()
-    state = algorithm.train(
+    state: Any = algorithm.train(
         environment, fresh, total_timesteps=total_timesteps, key=key_learn, callbacks=[ProgressBar(), curve]
     )
     seconds, steps = time.perf_counter() - began, algorithm.steps_taken(state)
