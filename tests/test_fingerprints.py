@@ -40,7 +40,10 @@ CHANGES = {
 }
 
 
-def build(spaces=Spaces(), **settings):
+SPACES = Spaces()
+
+
+def build(spaces=SPACES, **settings):
     return MLPActorCriticPolicy(spaces, **{"hidden_sizes": (8, 8), "key": jr.key(0), **settings})
 
 

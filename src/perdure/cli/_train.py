@@ -38,7 +38,7 @@ class PolicySettings:
 def train(
     algorithm: Algorithm,
     env: tyro.conf.Positional[str],
-    policy: PolicySettings = PolicySettings(),  # noqa: B008 - frozen
+    policy: PolicySettings = PolicySettings(),
     total_timesteps: int = 100_000,
     seed: int = 0,
     out: Path | None = None,
