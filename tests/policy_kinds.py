@@ -1,12 +1,17 @@
 """Every kind of policy, small, for tests that hold for all of them."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import random as jr
 
+from perdure._core import split_trainable
 from perdure.policy import (
     CNNActorCriticPolicy,
     CNNDeterministicPolicy,
@@ -68,7 +73,12 @@ KINDS: dict[str, tuple[Callable[..., Any], AbstractSpace, AbstractSpace, dict[st
     "lstm actor-critic, two": (RecurrentActorCriticPolicy, VECTOR, FORCE, LSTM | {"separate_critic": True}),
     "gru actor-critic, dict": (RecurrentActorCriticPolicy, MIXED, CHOICE, GRU | CNN | NORMALIZED),
     "liquid actor-critic": (LiquidActorCriticPolicy, VECTOR, FORCE, LIQUID),
-    "liquid actor-critic, two": (LiquidActorCriticPolicy, VECTOR, CHOICE, LIQUID | {"separate_critic": True}),
+    "liquid actor-critic, two": (
+        LiquidActorCriticPolicy,
+        VECTOR,
+        CHOICE,
+        LIQUID | NORMALIZED | {"separate_critic": True},
+    ),
     "mlp q": (MLPQPolicy, VECTOR, CHOICE, MLP),
     "mlp q, dueling": (MLPQPolicy, VECTOR, CHOICE, MLP | {"dueling": True}),
     "cnn q": (CNNQPolicy, IMAGE, CHOICE, CNN | {"dueling": True}),
@@ -98,22 +108,29 @@ def arguments(kind: str) -> tuple[Any, Spaces, dict[str, Any]]:
     return cls, Spaces(observation_space, action_space), settings
 
 
-def make(kind: str, seed: int = 0) -> Any:
+def some_slow(quick: tuple[str, ...], kinds: Iterable[str] = tuple(KINDS)) -> list[Any]:
+    """Kinds as parameters of a test, all but the quick ones marked slow."""
+    return [kind if kind in quick else pytest.param(kind, marks=pytest.mark.slow) for kind in kinds]
+
+
+@functools.cache
+def make(kind: str) -> Any:
     """A policy with larger weights than a fresh one has, so that its actions differ, and statistics of its own."""
-    import equinox as eqx
-    import jax
-
-    from perdure._core import split_trainable
-
     cls, spaces, settings = arguments(kind)
-    policy = cls(spaces, **settings, key=jr.key(seed))
-    parameters, rest = split_trainable(policy)
-    leaves, structure = jax.tree.flatten(parameters)
-    keys = jr.split(jr.key(seed + 1), len(leaves))
-    leaves = [x + 0.3 * jr.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    policy = eqx.combine(jax.tree.unflatten(structure, leaves), rest)
-    if policy.normalizer is not None:
+
+    @eqx.filter_jit
+    def build() -> Any:
+        policy = cls(spaces, **settings, key=jr.key(0))
+        parameters, rest = split_trainable(policy)
+        leaves, structure = jax.tree.flatten(parameters)
+        noise = jr.normal(jr.key(1), (sum(x.size for x in leaves),))
+        parts = jnp.split(0.3 * noise, np.cumsum([x.size for x in leaves])[:-1])
+        leaves = [x + part.reshape(x.shape) for x, part in zip(leaves, parts, strict=True)]
+        policy = eqx.combine(jax.tree.unflatten(structure, leaves), rest)
+        if policy.normalizer is None:
+            return policy
         size = policy.normalizer.mean.size
         statistics = (jnp.linspace(-1, 1, size), jnp.linspace(0.5, 2, size))
-        policy = eqx.tree_at(lambda p: (p.body.normalizer.mean, p.body.normalizer.variance), policy, statistics)
-    return policy
+        return eqx.tree_at(lambda p: (p.body.normalizer.mean, p.body.normalizer.variance), policy, statistics)
+
+    return build()

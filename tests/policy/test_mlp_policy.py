@@ -181,7 +181,11 @@ def test_a_stateless_policy_has_no_state():
         (lambda: MLPQPolicy(Spaces(VECTOR, ACTIONS["box"]), key=jr.key(0)), TypeError, "needs Discrete actions"),
         (lambda: MLPQPolicy(Spaces(VECTOR, Discrete(2)), epsilon=1.5, key=jr.key(0)), ValueError, "epsilon = 1.5"),
         (lambda: MLPActorCriticPolicy(Spaces(VECTOR, VECTOR), squash=True, key=jr.key(0)), ValueError, "squash=True"),
-        (lambda: MLPActorCriticPolicy(Spaces(VECTOR, OBSERVATIONS["image"]), key=jr.key(0)), TypeError, "floating-point"),
+        (
+            lambda: MLPActorCriticPolicy(Spaces(VECTOR, OBSERVATIONS["image"]), key=jr.key(0)),
+            TypeError,
+            "floating-point",
+        ),
         (lambda: MLPActorCriticPolicy(Spaces(VECTOR, OBSERVATIONS["dict"]), key=jr.key(0)), TypeError, "is Dict"),
         (
             lambda: MLPActorCriticPolicy(Spaces(VECTOR, Discrete(2)), hidden_sizes=(), shared=True, key=jr.key(0)),
@@ -202,7 +206,7 @@ def test_a_gymnasium_space_is_refused_with_the_line_that_converts_it():
         observation_space = gymnasium.spaces.Box(-1, 1, (2,))
         action_space = gymnasium.spaces.Discrete(2)
 
-    with pytest.raises(TypeError, match="perdure.space.from_gymnasium"):
+    with pytest.raises(TypeError, match=r"perdure\.space\.from_gymnasium"):
         MLPActorCriticPolicy(Env(), key=jr.key(0))
 
 
