@@ -1,7 +1,7 @@
 """Settings that decide the shape of what stands before the heads of a policy: plain records, compared by value."""
 
 import dataclasses
-from typing import Literal, final
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ NATURE = Convolutions()
 class Memory:
     """A recurrent cell, or two of them side by side."""
 
-    cell: Literal["gru", "lstm", "liquid"]
+    cell: str  # "gru", "lstm" or "liquid"
     size: int  # units; of a liquid cell inter and command neurons
     num_motor: int = 1  # of a liquid cell: motor neurons, which are its output
     sparsity: float = 0.5  # of a liquid cell: share of connections between layers that do not exist
