@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perdure.algorithm import gae, polyak, td_target
+from perdure.algorithm import gae, n_step, polyak, quantile_huber, td_target
+from perdure.algorithm._rollout import Transition
 
 
 def advantages(reward, value, next_value, terminated, truncated, discount=0.5, gae_lambda=0.8):
@@ -46,3 +47,43 @@ def test_polyak_copies_at_one_and_keeps_at_zero_to_the_bit():
     assert (polyak(target, online, 1.0)["w"] == online["w"]).all()
     assert (polyak(target, online, 0.0)["w"] == target["w"]).all()
     np.testing.assert_allclose(polyak(target, online, 0.25)["w"], [0.15, 2.5e7], rtol=1e-6)
+
+
+def window(reward, terminated, truncated):
+    """Consecutive steps of one environment, whose observations are 0, 1, 2, ..."""
+    steps = jnp.arange(len(reward), dtype=jnp.float32)
+    reward, flags = jnp.array(reward, jnp.float32), [jnp.array(x, bool) for x in (terminated, truncated)]
+    return Transition(steps, steps, reward, steps + 1, *flags, None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("terminated", "truncated", "reward", "next_observation", "discount", "ends"),
+    [
+        ([0, 0, 0], [0, 0, 0], 1 + 2 / 2 + 4 / 4, 3, 1 / 8, False),
+        ([0, 1, 0], [0, 0, 0], 1 + 2 / 2, 2, 1 / 4, True),  # the third reward is another episode's
+        ([0, 0, 0], [0, 1, 0], 1 + 2 / 2, 2, 1 / 4, False),  # a time limit: the same, but it goes on from there
+        ([0, 0, 0], [1, 0, 0], 1, 1, 1 / 2, False),
+        ([0, 0, 1], [0, 0, 0], 3, 3, 1 / 8, True),
+        ([0, 1, 1], [1, 0, 0], 1, 1, 1 / 2, False),  # a later end is none of its business
+    ],
+)
+def test_n_step_returns_stop_where_the_episode_does(terminated, truncated, reward, next_observation, discount, ends):
+    step, after = n_step(window([1, 2, 4], terminated, truncated), discount=0.5)
+    assert (step.observation, step.reward, step.next_observation) == (0, reward, next_observation)
+    assert (after, step.terminated) == (discount, ends)
+
+
+def test_quantile_huber_by_hand():
+    # two quantiles, tau = 1/4 and 3/4, at 0 and 1; one sample at 3: delta = 3 and 2, Huber = 2.5 and 1.5
+    assert quantile_huber(jnp.array([0.0, 1.0]), jnp.array([3.0])).tolist() == [0.25 * 2.5, 0.75 * 1.5]
+    # samples at 0.5 and -2: for tau = 1/4 at 0: delta = 0.5 (1/8, above) and -2 (1.5, below, so 1 - tau)
+    low = quantile_huber(jnp.array([0.0, 0.0]), jnp.array([0.5, -2.0]))[0]
+    assert low == pytest.approx((0.25 * 0.125 + 0.75 * 1.5) / 2)
+
+
+def test_quantile_regression_finds_the_quantiles_of_its_samples():
+    samples = jnp.linspace(0, 100, 1001)
+    quantiles = jnp.full(4, 50.0)
+    for _ in range(300):
+        quantiles -= 5 * jax.grad(lambda q: quantile_huber(q, samples).sum())(quantiles)
+    np.testing.assert_allclose(quantiles, [12.5, 37.5, 62.5, 87.5], atol=1)

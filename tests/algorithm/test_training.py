@@ -13,22 +13,58 @@ import numpy as np
 import pytest
 from jax import random as jr
 
-from perdure.algorithm import DQN, PPO
+from perdure.algorithm import A2C, DDPG, DQN, PPO, QRDQN, REINFORCE, SAC, TD3, TQC, DiscreteSAC
 from perdure.callback import AbstractCallback
 from perdure.env import make, probe
-from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
+from perdure.policy import MLPActorCriticPolicy, MLPDeterministicPolicy, MLPQPolicy, MLPQuantileQPolicy, MLPSACPolicy
 
-CARTPOLE = make("CartPole-v1")
+CARTPOLE, PENDULUM = make("CartPole-v1"), make("Pendulum-v1")
+ON_POLICY = {"num_envs": 2, "num_steps": 8}
+OFF_POLICY = {"num_envs": 2, "num_steps": 3, "batch_size": 16, "capacity": 100, "learning_starts": 20}
+
+
+def new(algorithm, policy, env=CARTPOLE, **settings):
+    """An algorithm and a small policy with a normaliser."""
+    return algorithm(**settings), policy(env, hidden_sizes=(8,), normalize_observation=True, key=jr.key(0))
 
 
 def new_ppo(**settings):
-    policy = MLPActorCriticPolicy(CARTPOLE, hidden_sizes=(8,), normalize_observation=True, key=jr.key(0))
-    return PPO(num_envs=2, num_steps=8, num_minibatches=2, **settings), policy
+    return new(PPO, MLPActorCriticPolicy, num_minibatches=2, **ON_POLICY, **settings)
 
 
 def new_dqn(**settings):
-    policy = MLPQPolicy(CARTPOLE, hidden_sizes=(8,), normalize_observation=True, key=jr.key(0))
-    return DQN(num_envs=2, num_steps=3, batch_size=16, capacity=100, learning_starts=20, **settings), policy
+    return new(DQN, MLPQPolicy, **OFF_POLICY, **settings)
+
+
+EVERY = {
+    "PPO": (PPO, MLPActorCriticPolicy, CARTPOLE, ON_POLICY | {"target_kl": 0.01, "normalize_reward": True}),
+    "A2C": (A2C, MLPActorCriticPolicy, CARTPOLE, ON_POLICY),
+    "REINFORCE": (REINFORCE, MLPActorCriticPolicy, CARTPOLE, ON_POLICY),
+    "DQN": (DQN, MLPQPolicy, CARTPOLE, OFF_POLICY),
+    "DQN, prioritised": (DQN, MLPQPolicy, CARTPOLE, OFF_POLICY | {"n_step": 3, "priority_exponent": 0.6}),
+    "QRDQN": (QRDQN, MLPQuantileQPolicy, CARTPOLE, OFF_POLICY),
+    "DDPG": (DDPG, MLPDeterministicPolicy, PENDULUM, OFF_POLICY),
+    "TD3": (TD3, MLPDeterministicPolicy, PENDULUM, OFF_POLICY | {"normalize_reward": True}),
+    "SAC": (SAC, MLPSACPolicy, PENDULUM, OFF_POLICY),
+    "TQC": (TQC, MLPSACPolicy, PENDULUM, OFF_POLICY),
+    "DiscreteSAC": (DiscreteSAC, MLPSACPolicy, CARTPOLE, OFF_POLICY),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_resuming_is_exact(name):
+    algorithm, policy, env, settings = EVERY[name]
+    algorithm, policy = new(algorithm, policy, env, **settings)
+    state = algorithm.init(env, policy, key=jr.key(1))
+    n = 7 * algorithm.steps_per_iteration
+    once, twice = algorithm.run(state, 2 * n), algorithm.run(algorithm.run(state, n), n)
+    assert bits(once) == bits(twice)
+    assert bits(once) != bits(state)
+    assert algorithm.steps_taken(once) == algorithm.steps_before_learning + 2 * n
+    assert once.policy.normalizer.count == algorithm.steps_taken(once)  # every observation once
+    critics = getattr(getattr(once, "learner", None), "critics", None)
+    if critics is not None:  # they see what the policy sees
+        np.testing.assert_array_equal(critics.normalizer.mean[0], once.policy.normalizer.mean)
 
 
 BOTH = pytest.mark.parametrize("new", [new_ppo, new_dqn], ids=["PPO", "DQN"])
@@ -39,17 +75,6 @@ def bits(state):
     is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
     leaves = jax.tree.leaves(eqx.filter(state, eqx.is_array))
     return [np.asarray(jr.key_data(x) if is_key(x) else x).tobytes() for x in leaves]
-
-
-@BOTH
-def test_resuming_is_exact(new):
-    algorithm, policy = new()
-    state = algorithm.init(CARTPOLE, policy, key=jr.key(1))
-    n = 7 * algorithm.steps_per_iteration
-    once, twice = algorithm.run(state, 2 * n), algorithm.run(algorithm.run(state, n), n)
-    assert bits(once) == bits(twice)
-    assert bits(once) != bits(state)
-    assert algorithm.steps_taken(once) == algorithm.steps_before_learning + 2 * n
 
 
 @BOTH
@@ -84,7 +109,13 @@ state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(1)), 200)
 print(json.dumps([hashlib.sha256(b).hexdigest() for b in bits(state)]))
 """
     runs = [
-        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
         for seed in "12"
     ]
     assert json.loads(runs[0].stdout) == json.loads(runs[1].stdout)
@@ -144,18 +175,14 @@ def test_the_first_minibatch_of_an_iteration_has_ratio_one():
     assert recorder.metrics["approximate_kl"] == pytest.approx(0, abs=1e-6)
 
 
-def test_the_normaliser_sees_every_observation_once():
-    for new in (new_ppo, new_dqn):
-        algorithm, policy = new()
-        state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(0)), 10 * algorithm.steps_per_iteration)
-        assert state.policy.normalizer.count == 10 * algorithm.steps_per_iteration
-
-
 def test_the_learning_rate_falls_to_zero():
     def moved(algorithm, policy):
         state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(0)), 160)
         then = algorithm.run(state, 160).policy
-        return max(float(jnp.abs(a - b).max()) for a, b in zip(jax.tree.leaves(then.actor), jax.tree.leaves(state.policy.actor), strict=True))
+        return max(
+            float(jnp.abs(a - b).max())
+            for a, b in zip(jax.tree.leaves(then.actor), jax.tree.leaves(state.policy.actor), strict=True)
+        )
 
     assert moved(*new_ppo(anneal_timesteps=160)) < 1e-7
     assert moved(*new_ppo()) > 1e-3
@@ -187,14 +214,26 @@ def test_ctrl_c_keeps_what_was_learned():
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
-        (lambda: PPO(num_minibatches=3), ValueError, r"PPO.num_minibatches=3 does not divide .* = 512. Try num_minibatches=1"),
+        (
+            lambda: PPO(num_minibatches=3),
+            ValueError,
+            r"PPO.num_minibatches=3 does not divide .* = 512. Try num_minibatches=1",
+        ),
         (lambda: PPO(num_minibatches=6), ValueError, "Try num_minibatches=2"),
-        (lambda: PPO(discount=1.5), ValueError, r"PPO.discount = 1.5, but it must lie in \[0, 1\]. The default is 0.99"),
+        (
+            lambda: PPO(discount=1.5),
+            ValueError,
+            r"PPO.discount = 1.5, but it must lie in \[0, 1\]. The default is 0.99",
+        ),
         (lambda: PPO(learning_rate=0.0), ValueError, "PPO.learning_rate = 0.0, but it must be positive"),
         (lambda: PPO(learning_rate=float("nan")), ValueError, "PPO.learning_rate = nan"),
         (lambda: PPO(num_envs=0), ValueError, "PPO.num_envs = 0"),
         (lambda: DQN(batch_size=0), ValueError, "DQN.batch_size = 0"),
-        (lambda: DQN(capacity=100, learning_starts=1_000), ValueError, "DQN.learning_starts=1000 is more than capacity=100"),
+        (
+            lambda: DQN(capacity=100, learning_starts=1_000),
+            ValueError,
+            "DQN.learning_starts=1000 is more than capacity=100",
+        ),
         (lambda: DQN(epsilon_end=-0.1), ValueError, "DQN.epsilon_end = -0.1"),
         (lambda: DQN(target_interval=0), ValueError, "DQN.target_interval = 0"),
     ],
@@ -224,5 +263,3 @@ def test_a_policy_for_other_spaces_is_refused():
     policy = MLPActorCriticPolicy(make("Pendulum-v1"), key=jr.key(0))
     with pytest.raises(ValueError, match="observation_space"):
         algorithm.init(CARTPOLE, policy, key=jr.key(0))
-
-

@@ -53,9 +53,14 @@ class A2C(AbstractOnPolicy):
         rms = optax.rmsprop(schedule, decay=self.rms_decay, eps=1e-5, initial_scale=1.0, eps_in_sqrt=True)
         return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), rms)
 
-    def loss(self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]) -> tuple[Float[Array, ""], dict[str, Array]]:
+    def loss(
+        self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
         advantage = normalize(batch.advantage) if self.normalize_advantage else batch.advantage
-        policy_loss, value_loss = policy_gradient_loss(new.log_prob, advantage), optax.l2_loss(new.value, batch.target).mean()
+        policy_loss, value_loss = (
+            policy_gradient_loss(new.log_prob, advantage),
+            optax.l2_loss(new.value, batch.target).mean(),
+        )
         entropy = new.entropy.mean()
         loss = policy_loss + self.value_weight * value_loss - self.entropy_weight * entropy
         return loss, {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}

@@ -64,9 +64,7 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         """With transitions kept for learning later; leading axes `(num_steps, num_envs)`."""
 
     @abstractmethod
-    def improve(
-        self, state: State, transitions: Transition, *, key: Key[Array, ""]
-    ) -> tuple[State, dict[str, Array]]:
+    def improve(self, state: State, transitions: Transition, *, key: Key[Array, ""]) -> tuple[State, dict[str, Array]]:
         """What one iteration learns from what it collected, leading axes `(num_steps, num_envs)`. Metrics are scalars."""
 
     @property
@@ -194,9 +192,7 @@ def run_compiled(
     return eqx.combine(arrays, static), metrics
 
 
-def drive(
-    algorithm: AbstractAlgorithm[State], state: State, last: int, callbacks: Sequence[AbstractCallback]
-) -> State:
+def drive(algorithm: AbstractAlgorithm[State], state: State, last: int, callbacks: Sequence[AbstractCallback]) -> State:
     """Run up to iteration `last` in compiled chunks, telling callbacks between them.
 
     Where the chunks are cut depends on the clock and on the callbacks; what they compute does not.
@@ -231,7 +227,10 @@ def drive(
     for callback in callbacks:
         callback.on_end(record(metrics, speed))
     if interrupted():
-        warnings.warn(f"Interrupted after {steps_at(at)} of {steps_at(last)} steps; what was learned so far is kept.", stacklevel=3)
+        warnings.warn(
+            f"Interrupted after {steps_at(at)} of {steps_at(last)} steps; what was learned so far is kept.",
+            stacklevel=3,
+        )
     return state
 
 

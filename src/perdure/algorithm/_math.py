@@ -1,11 +1,17 @@
 """Arithmetic that more than one algorithm needs: advantages, targets, averages of networks, gradient steps."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from perdure._core import split_trainable
+
+Module = TypeVar("Module", bound=eqx.Module)
 
 
 def gae(
@@ -56,7 +62,7 @@ def td_target(
     next_value: Float[Array, "*batch"],
     terminated: Bool[Array, "*batch"],
     *,
-    discount: float,
+    discount: float | Float[Array, "*batch"],
 ) -> Float[Array, "*batch"]:
     """One-step return used as a regression target.
 
@@ -66,6 +72,31 @@ def td_target(
     Source: Sutton & Barto 2018, eq. 6.2; time limits: Pardo et al. 2018, arXiv:1712.00378.
     """
     return jax.lax.stop_gradient(reward + discount * jnp.where(terminated, 0.0, next_value))
+
+
+def best_action(
+    q_values: Float[Array, "batch actions"], mask: Bool[Array, "batch actions"] | None
+) -> Int[Array, " batch"]:
+    """The index of the largest value among the legal actions."""
+    return (q_values if mask is None else jnp.where(mask, q_values, -jnp.inf)).argmax(-1)
+
+
+def value_of(values: Float[Array, "batch actions *more"], index: Int[Array, " batch"]) -> Float[Array, "batch *more"]:
+    """What stands at one action of each row."""
+    return jax.vmap(lambda row, i: row[i])(values, index)
+
+
+def quantile_huber(quantiles: Float[Array, " n"], target: Float[Array, " m"]) -> Float[Array, " n"]:
+    """For each of n quantile estimates, its loss against m samples of the return, averaged over the samples.
+
+    |tau - 1(delta < 0)| * Huber(delta), with delta = target - quantile and tau = (2i - 1) / 2n.
+
+    Source: Dabney et al. 2018, arXiv:1710.10044, eq. 9 and 10 with kappa = 1.
+    """
+    n = quantiles.shape[0]
+    tau = (2 * jnp.arange(n) + 1) / (2 * n)
+    delta = target[None, :] - quantiles[:, None]  # (n, m)
+    return (jnp.abs(tau[:, None] - (delta < 0)) * optax.huber_loss(delta)).mean(1)
 
 
 def polyak(target: PyTree, online: PyTree, rate: float | Float[Array, ""]) -> PyTree:
@@ -82,3 +113,30 @@ def gradient_step(
     """`(parameters, optimizer_state)` after one step of the optimiser."""
     updates, optimizer_state = optimizer.update(gradient, optimizer_state, parameters)
     return optax.apply_updates(parameters, updates), optimizer_state
+
+
+def descend(
+    optimizer: optax.GradientTransformation, optimizer_state: Any, module: Module, loss: Callable[[Module], Any]
+) -> tuple[Module, Any, Any]:
+    """`(module, optimizer_state, more)` after one step of the optimiser down `loss(module) -> (loss, more)`."""
+    parameters, rest = split_trainable(module)
+    gradient, more = jax.grad(lambda p: loss(eqx.combine(p, rest)), has_aux=True)(parameters)
+    parameters, optimizer_state = gradient_step(optimizer, optimizer_state, parameters, gradient)
+    return eqx.combine(parameters, rest), optimizer_state, more
+
+
+def parameters_of(module: PyTree) -> PyTree:
+    """What is trained of a module: what a target network keeps, and what an optimiser starts from."""
+    return split_trainable(module)[0]
+
+
+def with_parameters(module: Module, parameters: PyTree) -> Module:
+    """The module with other parameters, and its own constants, such as running statistics."""
+    return eqx.combine(parameters, split_trainable(module)[1])
+
+
+def adam(learning_rate: float, max_gradient_norm: float | None) -> optax.GradientTransformation:
+    """Adam, on gradients clipped by their global norm if there is a limit to it."""
+    if max_gradient_norm is None:
+        return optax.adam(learning_rate)
+    return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.adam(learning_rate))

@@ -1,27 +1,35 @@
 """The off-policy loop: explore, store, sample, learn. Targets and losses live elsewhere."""
 
+import dataclasses
 from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jax import random as jr
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from perdure.env import AbstractEnv
-from perdure.policy import AbstractPolicy, update_normalizer
+from perdure.policy import AbstractPolicy, is_stateful, update_normalizer
 
 from ._base import AbstractAlgorithm
 from ._buffer import Buffer
+from ._evaluate import flatten
+from ._math import adam
+from ._priorities import Priorities
+from ._replay import Batch, batch_of_sequences, batch_of_steps
+from ._reward_scale import RewardScale
 from ._rollout import Actor, Rollout, Transition, collect, start, uniform_actor
-from ._settings import check_fits
+from ._settings import check_fits, check_settings
 
 
 class AbstractLearner(eqx.Module):
-    """The networks, targets and optimiser states of one algorithm."""
+    """The networks, targets and optimiser states of one algorithm. Targets are the parameters alone of a network."""
 
     policy: eqx.AbstractVar[Any]
+    critics: eqx.AbstractVar[Any]  # several in one module, made by `eqx.filter_vmap`; None without
 
 
 class OffPolicyState(eqx.Module):
@@ -30,7 +38,9 @@ class OffPolicyState(eqx.Module):
     env: AbstractEnv
     learner: Any
     buffer: Buffer
+    priorities: Priorities | None  # None for uniform replay
     rollout: Rollout
+    reward_scale: RewardScale | None  # None unless rewards are normalised
     key: Key[Array, ""]
     iteration: Int[Array, ""]
 
@@ -40,14 +50,41 @@ class OffPolicyState(eqx.Module):
 
 
 class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
-    """Subclasses are settings, an exploring action and an update of the learner from one batch."""
+    """Subclasses are settings, an exploring action and an update of the learner from one batch.
 
-    num_updates: eqx.AbstractVar[int]  # in one round
-    batch_size: eqx.AbstractVar[int]
-    capacity: eqx.AbstractVar[int]
-    learning_starts: eqx.AbstractVar[int]
+    The settings here mean the same in all of them. A policy with a memory learns from sequences of `burn_in +
+    sequence_length` steps instead of single ones, see `Batch`; nothing else depends on the kind of policy.
+    """
+
+    learning_rate: float = 3e-4
+    num_envs: int = 1
+    num_steps: int = 1  # of each environment between two rounds of updates
+    num_updates: int = 1  # in one round
+    batch_size: int = 256  # steps in one update; of a policy with a memory, in whole sequences
+    capacity: int = 1_000_000  # transitions kept; rounded up to whole rollouts
+    learning_starts: int = 1_000  # transitions of uniformly drawn actions before the first update
+    discount: float = 0.99  # per environment step
+    tau: float = 0.005  # how far the targets move towards the networks: 1 copies
+    n_step: int = 1  # rewards in a target, before the value of what comes after them
+    max_gradient_norm: float | None = None  # of all gradients of one network together
+    normalize_reward: bool = False  # by the running deviation of the discounted return
+    priority_exponent: float = (
+        0.0  # alpha of prioritised replay: how much more what surprised is replayed; 0: not at all
+    )
+    importance_exponent: float = 0.4  # beta at the start: how much of that is made good in the loss
+    importance_timesteps: int = 100_000  # environment steps until beta is 1
+    sequence_length: int = 16  # steps that a memory learns from at once
+    burn_in: int = 8  # steps before those, that only bring the memory up to date
 
     policy_kind: eqx.AbstractClassVar[tuple[type[AbstractPolicy], str]]  # what it trains, and that in words
+
+    def __check_init__(self) -> None:
+        check_settings(self)
+        if self.learning_starts > self.capacity:
+            raise ValueError(
+                f"{type(self).__name__}.learning_starts={self.learning_starts} is more than capacity={self.capacity}, so the "
+                "first transitions would be lost before learning. Lower learning_starts or raise capacity."
+            )
 
     @abstractmethod
     def init_learner(self, policy: Any, *, key: Key[Array, ""]) -> Any:
@@ -59,53 +96,107 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
 
     @abstractmethod
     def update(
-        self, learner: Any, batch: Transition, iteration: Int[Array, ""], *, key: Key[Array, ""]
-    ) -> tuple[Any, dict[str, Array]]:
-        """The learner after one update, and scalars to log."""
+        self, learner: Any, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
+    ) -> tuple[Any, dict[str, Array], Float[Array, " batch"]]:
+        """The learner after one update, scalars to log, and how wrong the values were: what priorities are made of."""
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """The optimiser of every network."""
+        return adam(self.learning_rate, self.max_gradient_norm)
+
+    def window_length(self, policy: Any) -> int:
+        """Consecutive steps that one draw from the buffer takes."""
+        return self.burn_in + self.sequence_length if is_stateful(policy) else self.n_step
+
+    def num_windows(self, policy: Any) -> int:
+        """Draws from the buffer that make one batch."""
+        return max(1, self.batch_size // self.sequence_length) if is_stateful(policy) else self.batch_size
 
     @property
     def warmup_rollouts(self) -> int:
-        return max(1, -(-self.learning_starts // self.steps_per_iteration))
+        return max(-(-self.learning_starts // self.steps_per_iteration), -(-self.n_step // self.num_steps))
 
     def begin(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> OffPolicyState:
         check_fits(self, env, policy, *self.policy_kind)
+        if is_stateful(policy) and (self.n_step > 1 or self.priority_exponent > 0):
+            raise ValueError(
+                f"{type(self).__name__} has n_step={self.n_step} and priority_exponent={self.priority_exponent}, but "
+                f"{type(policy).__name__} has a memory and learns from plain sequences. Set n_step=1, priority_exponent=0.0."
+            )
+        least = self.window_length(policy) * self.num_envs
+        if self.steps_before_learning < least:
+            raise ValueError(
+                f"{type(self).__name__}.learning_starts={self.learning_starts}, but the first sequences of burn_in + "
+                f"sequence_length = {self.window_length(policy)} steps are there after {least}. Set learning_starts={least}."
+            )
         key, key_start, key_learner = jr.split(key, 3)
         learner = self.init_learner(policy, key=key_learner)
         rollout = start(env, policy, self.num_envs, key=key_start)
 
         def block() -> Transition:
-            actor = uniform_actor(env.action_space)
-            return as_block(collect(env, policy, actor, rollout, self.num_steps, key=key)[1])
+            return collect(env, policy, uniform_actor(env.action_space), rollout, self.num_steps, key=key)[1]
 
-        buffer = Buffer.empty(jax.eval_shape(block), self.capacity)
-        return OffPolicyState(env, learner, buffer, rollout, key, jnp.zeros((), jnp.int32))
+        buffer = Buffer.empty(jax.eval_shape(block), max(self.capacity, self.window_length(policy) * self.num_envs))
+        priorities = Priorities.empty(buffer) if self.priority_exponent > 0 else None
+        reward_scale = RewardScale(self.num_envs) if self.normalize_reward else None
+        iteration = jnp.zeros((), jnp.int32)
+        return OffPolicyState(env, learner, buffer, priorities, rollout, reward_scale, key, iteration)
 
     def actor(self, state: OffPolicyState) -> Actor:
         return self.explore(state.learner, state.iteration)
 
     def store(self, state: OffPolicyState, transitions: Transition) -> OffPolicyState:
-        return eqx.tree_at(lambda s: s.buffer, state, state.buffer.extend(as_block(transitions)))
+        """With transitions in the buffer, and in all running statistics."""
+        buffer, priorities, reward_scale = state.buffer.extend(transitions), state.priorities, state.reward_scale
+        if priorities is not None:
+            priorities = priorities.extend(buffer, length=self.window_length(state.policy))
+        if reward_scale is not None:
+            reward_scale = reward_scale.update(transitions.reward, transitions.terminated, discount=self.discount)
+        seen, learner = flatten(transitions.observation), state.learner
+        policy, critics = (update_normalizer(module, seen) for module in (learner.policy, learner.critics))
+        learner = dataclasses.replace(learner, policy=policy, critics=critics)
+        return OffPolicyState(
+            state.env, learner, buffer, priorities, state.rollout, reward_scale, state.key, state.iteration
+        )
+
+    def draw(
+        self, state: OffPolicyState, priorities: Priorities | None, *, key: Key[Array, ""]
+    ) -> tuple[Int[Array, " items"], Batch]:
+        """What one update learns from, and where in the buffer it lies."""
+        length, size, buffer = self.window_length(state.policy), self.num_windows(state.policy), state.buffer
+        if priorities is None:
+            items, weight = buffer.draw(size, length=length, key=key), jnp.ones(size)
+        else:
+            steps = self.steps_before_learning + state.iteration * self.steps_per_iteration
+            rest = jnp.maximum(1 - steps / self.importance_timesteps, 0.0)
+            beta = 1 - (1 - self.importance_exponent) * rest
+            num_items = buffer.num_windows(length)
+            items, weight = priorities.draw(size, num_items=num_items, importance_exponent=beta, key=key)
+        windows = buffer.windows(items, length=length)
+        if state.reward_scale is not None:
+            windows = windows._replace(reward=state.reward_scale(windows.reward))
+        if is_stateful(state.policy):
+            return items, batch_of_sequences(windows, burn_in=self.burn_in, discount=self.discount)
+        return items, batch_of_steps(windows, weight, discount=self.discount)
 
     def improve(
         self, state: OffPolicyState, transitions: Transition, *, key: Key[Array, ""]
     ) -> tuple[OffPolicyState, dict[str, Array]]:
-        buffer, iteration = self.store(state, transitions).buffer, state.iteration
-        policy = update_normalizer(state.policy, as_block(transitions).observation)
-        learner = eqx.tree_at(lambda l: l.policy, state.learner, policy)
-        arrays, static = eqx.partition(learner, eqx.is_array)
+        state = self.store(state, transitions)
+        arrays, static = eqx.partition(state.learner, eqx.is_array)
 
-        def update(arrays: PyTree, key: Key[Array, ""]) -> tuple[PyTree, dict[str, Array]]:
-            key_sample, key_learn = jr.split(key)
-            batch = buffer.sample(self.batch_size, key=key_sample)
-            learner, metrics = self.update(eqx.combine(arrays, static), batch, iteration, key=key_learn)
-            return eqx.filter(learner, eqx.is_array), metrics
+        def update(carry: tuple[PyTree, Priorities | None], key: Key[Array, ""]) -> tuple[Any, dict[str, Array]]:
+            arrays, priorities = carry
+            key_draw, key_learn = jr.split(key)
+            items, batch = self.draw(state, priorities, key=key_draw)
+            learner, metrics, error = self.update(eqx.combine(arrays, static), batch, state.iteration, key=key_learn)
+            if priorities is not None:
+                priorities = priorities.update(items, error, exponent=self.priority_exponent)
+            return (eqx.filter(learner, eqx.is_array), priorities), metrics
 
-        arrays, metrics = jax.lax.scan(update, arrays, jr.split(key, self.num_updates))
+        (arrays, priorities), metrics = jax.lax.scan(
+            update, (arrays, state.priorities), jr.split(key, self.num_updates)
+        )
         learner = eqx.combine(arrays, static)
-        state = OffPolicyState(state.env, learner, buffer, state.rollout, state.key, iteration + 1)
+        state = dataclasses.replace(state, learner=learner, priorities=priorities, iteration=state.iteration + 1)
         return state, jax.tree.map(jnp.mean, metrics)
-
-
-def as_block(transitions: Transition) -> Transition:
-    """The axes of time and environment made one."""
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)

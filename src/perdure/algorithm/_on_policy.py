@@ -65,7 +65,9 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         """The optimiser that the settings describe."""
 
     @abstractmethod
-    def loss(self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]) -> tuple[Float[Array, ""], dict[str, Array]]:
+    def loss(
+        self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
         """A scalar to descend and scalars to log, over one minibatch.
 
         `new` is what the policy says now, `batch` holds what it said when it acted; both have one leading axis. A loss
@@ -139,7 +141,15 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         )(t.reward, value, next_value, t.terminated, t.truncated)
         begins = jnp.roll(t.terminated | t.truncated, 1, axis=0).at[0].set(True)
         batch = Batch(
-            t.observation, t.action, t.action_mask, t.policy_state, begins, t.extras, value, advantage, advantage + value
+            t.observation,
+            t.action,
+            t.action_mask,
+            t.policy_state,
+            begins,
+            t.extras,
+            value,
+            advantage,
+            advantage + value,
         )
         if is_stateful(policy):
             return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batch)  # (time, num_envs) -> (num_envs, time)

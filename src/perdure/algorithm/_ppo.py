@@ -74,7 +74,9 @@ class PPO(AbstractOnPolicy):
             return self.clip
         return self.clip * jnp.maximum(1 - iteration * self.steps_per_iteration / self.anneal_timesteps, 0.0)
 
-    def loss(self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]) -> tuple[Float[Array, ""], dict[str, Array]]:
+    def loss(
+        self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
         clip = self.clip_at(iteration)
         log_ratio = new.log_prob - batch.log_prob
         ratio = jnp.exp(log_ratio)

@@ -51,7 +51,9 @@ class REINFORCE(AbstractOnPolicy):
         adam = optax.adam(self.learning_rate_schedule())
         return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), adam)
 
-    def loss(self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]) -> tuple[Float[Array, ""], dict[str, Array]]:
+    def loss(
+        self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
         advantage = normalize(batch.advantage) if self.normalize_advantage else batch.advantage
         policy_loss = policy_gradient_loss(new.log_prob, advantage)
         value_loss = optax.l2_loss(new.value, batch.target).mean()

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from perdure._core import select
 from perdure.env import AbstractEnv, autoreset, reset_where_done
 from perdure.policy import AbstractPolicy
-from perdure.space import AbstractSpace
+from perdure.space import AbstractSpace, Box, Discrete
 
 
 class Transition(NamedTuple):
@@ -52,11 +53,17 @@ class Actor(NamedTuple):
 
 
 def uniform_actor(space: AbstractSpace) -> Actor:
-    """Legal actions drawn uniformly, whatever is observed."""
+    """Legal actions drawn uniformly, whatever is observed. Raw are the index of a choice, or [-1, 1] for the bounds."""
 
     def act(policy_state: Any, observation: Any, mask: Any, key: Key[Array, ""]) -> tuple[Any, Any, Any, None]:
         action = space.sample(key=key, mask=mask)
-        return policy_state, action, action, None
+        raw_action = action
+        if isinstance(space, Discrete):
+            raw_action = action - space.start
+        elif isinstance(space, Box):
+            middle, half = space.high / 2 + space.low / 2, space.high / 2 - space.low / 2
+            raw_action = ((action - middle) / np.where(half > 0, half, 1)).reshape(-1)
+        return policy_state, raw_action, action, None
 
     return Actor(lambda key: key, act)
 

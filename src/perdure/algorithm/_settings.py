@@ -16,8 +16,20 @@ AT_LEAST_ONE = {
     "batch_size",
     "capacity",
     "target_interval",
+    "n_step",
+    "sequence_length",
+    "policy_delay",
 }
-UNIT_INTERVAL = {"discount", "gae_lambda", "tau", "rms_decay", "epsilon_start", "epsilon_end"}
+UNIT_INTERVAL = {
+    "discount",
+    "gae_lambda",
+    "tau",
+    "rms_decay",
+    "epsilon_start",
+    "epsilon_end",
+    "priority_exponent",
+    "importance_exponent",
+}
 POSITIVE = {
     "learning_rate",
     "clip",
@@ -26,8 +38,18 @@ POSITIVE = {
     "max_gradient_norm",
     "anneal_timesteps",
     "exploration_timesteps",
+    "importance_timesteps",
+    "temperature",
 }
-NOT_NEGATIVE = {"value_weight", "entropy_weight", "learning_starts"}
+NOT_NEGATIVE = {
+    "value_weight",
+    "entropy_weight",
+    "learning_starts",
+    "burn_in",
+    "noise",
+    "target_noise",
+    "target_noise_clip",
+}
 
 
 def check_settings(settings: Any) -> None:

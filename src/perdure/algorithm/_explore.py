@@ -1,0 +1,59 @@
+"""How off-policy algorithms act while they learn."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Float, Int
+
+from perdure.policy import (
+    AbstractDeterministicPolicy,
+    AbstractQPolicy,
+    AbstractSACPolicy,
+    epsilon_greedy,
+    epsilon_greedy_noise,
+)
+from perdure.space import Discrete
+
+from ._rollout import Actor
+
+
+def linear(start: float, end: float, fraction: Float[Array, ""] | float) -> Float[Array, ""]:
+    """From `start` to `end` as `fraction` goes from 0 to 1, and `end` after that."""
+    return start + (end - start) * jnp.clip(fraction, 0.0, 1.0)
+
+
+def epsilon_greedy_actor(policy: AbstractQPolicy, epsilon: Float[Array, ""]) -> Actor:
+    """The best action, or with probability `epsilon` a uniformly drawn legal one. Raw actions are indices."""
+    assert isinstance(policy.action_space, Discrete)
+    num_actions, first = policy.action_space.n, policy.action_space.start
+
+    def act(policy_state: Any, observation: Any, mask: Any, noise: Any) -> tuple[Any, Int[Array, ""], Any, None]:
+        policy_state, q_values = policy.q_values(policy_state, observation)
+        index = epsilon_greedy(q_values, epsilon, noise, action_mask=mask)
+        return policy_state, index, index + first, None
+
+    return Actor(lambda key: epsilon_greedy_noise(num_actions, key=key), act)
+
+
+def noisy_actor(policy: AbstractDeterministicPolicy, deviation: float) -> Actor:
+    """The policy's action and normal noise. Raw actions are normalised to [-1, 1], and so is `deviation`."""
+    size = policy.action_space.flat_size
+
+    def act(policy_state: Any, observation: Any, mask: Any, noise: Any) -> tuple[Any, Array, Any, None]:
+        policy_state, action = policy.actor(policy_state, observation)
+        action = jnp.clip(action + deviation * noise, -1.0, 1.0)
+        return policy_state, action, policy.environment_action(action), None
+
+    return Actor(lambda key: jr.normal(key, (size,)), act)
+
+
+def sampling_actor(policy: AbstractSACPolicy) -> Actor:
+    """A sample of the policy. Raw actions are what critics take: normalised ones, or indices."""
+
+    def act(policy_state: Any, observation: Any, mask: Any, noise: Any) -> tuple[Any, Array, Any, None]:
+        policy_state, distribution = policy.distribution(policy_state, observation, mask)
+        action = distribution.from_noise(noise)
+        return policy_state, policy.normalized_action(action), policy.environment_action(action), None
+
+    return Actor(lambda key: policy.noise(key=key), act)

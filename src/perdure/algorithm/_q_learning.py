@@ -1,0 +1,76 @@
+"""What Q-learning algorithms share: exploring epsilon-greedily, and a target network that moves at intervals."""
+
+from abc import abstractmethod
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from ._explore import epsilon_greedy_actor, linear
+from ._math import descend, parameters_of, polyak, with_parameters
+from ._off_policy import AbstractLearner, AbstractOffPolicy
+from ._replay import Batch
+from ._rollout import Actor
+
+
+class QLearner(AbstractLearner):
+    policy: Any
+    target: PyTree
+    optimizer_state: PyTree
+    updates: Int[Array, ""]  # gradient steps taken
+    critics: None = None
+
+
+class AbstractQLearning(AbstractOffPolicy):
+    """Subclasses are targets and a loss."""
+
+    learning_rate: float = 1e-3
+    num_envs: int = 4
+    num_steps: int = 4
+    num_updates: int = 4
+    batch_size: int = 128
+    capacity: int = 50_000
+    tau: float = 1.0
+    max_gradient_norm: float | None = 10.0
+    target_interval: int = 100  # updates between two moves of the target network
+    epsilon_start: float = 1.0  # probability of a uniformly drawn action
+    epsilon_end: float = 0.05
+    exploration_timesteps: int = 10_000  # environment steps from `epsilon_start` to `epsilon_end`
+
+    @abstractmethod
+    def targets(self, policy: Any, target: Any, batch: Batch) -> Float[Array, "batch *more"]:
+        """What the values of the actions taken should be; `target` is the policy with the target network."""
+
+    @abstractmethod
+    def losses(
+        self, policy: Any, y: Float[Array, "batch *more"], batch: Batch
+    ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+        """How far off each step's value is, as a loss, and that value."""
+
+    def init_learner(self, policy: Any, *, key: Key[Array, ""]) -> QLearner:
+        parameters = parameters_of(policy)
+        return QLearner(policy, parameters, self.optimizer().init(parameters), jnp.zeros((), jnp.int32))
+
+    def epsilon(self, iteration: Int[Array, ""]) -> Float[Array, ""]:
+        """Linear in the environment steps taken."""
+        steps = self.steps_before_learning + iteration * self.steps_per_iteration
+        return linear(self.epsilon_start, self.epsilon_end, steps / self.exploration_timesteps)
+
+    def explore(self, learner: QLearner, iteration: Int[Array, ""]) -> Actor:
+        return epsilon_greedy_actor(learner.policy, self.epsilon(iteration))
+
+    def update(
+        self, learner: QLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
+    ) -> tuple[QLearner, dict[str, Array], Float[Array, " batch"]]:
+        y = self.targets(learner.policy, with_parameters(learner.policy, learner.target), batch)
+
+        def loss(policy: Any) -> tuple[Float[Array, ""], tuple[Array, Array]]:
+            losses, q = self.losses(policy, y, batch)
+            return batch.mean(losses), (batch.mean(losses), q)
+
+        policy, optimizer_state, (q_loss, q) = descend(self.optimizer(), learner.optimizer_state, learner.policy, loss)
+        updates = learner.updates + 1
+        rate = jnp.where(updates % self.target_interval == 0, self.tau, 0.0)
+        learner = QLearner(policy, polyak(learner.target, parameters_of(policy), rate), optimizer_state, updates)
+        metrics = {"q_loss": q_loss, "q_value": q.mean(), "epsilon": self.epsilon(iteration)}
+        return learner, metrics, q - y.reshape(y.shape[0], -1).mean(1)

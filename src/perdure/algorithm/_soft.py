@@ -1,0 +1,141 @@
+"""What maximum-entropy algorithms share: one update of critics, policy and temperature."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from perdure.policy import AbstractSACPolicy, QFunction
+
+from ._explore import sampling_actor
+from ._math import descend, gradient_step, parameters_of, polyak, with_parameters
+from ._off_policy import AbstractLearner, AbstractOffPolicy
+from ._replay import Batch
+from ._rollout import Actor
+
+
+class SoftLearner(AbstractLearner):
+    policy: AbstractSACPolicy
+    critics: QFunction
+    critics_target: PyTree
+    policy_optimizer: PyTree
+    critics_optimizer: PyTree
+    log_temperature: Float[Array, ""]
+    temperature_optimizer: PyTree
+
+
+def sampled(
+    policy: AbstractSACPolicy, look: Callable[..., PyTree], size: int, *, key: Key[Array, ""]
+) -> tuple[Float[Array, "batch size"], Float[Array, " batch"]]:
+    """A normalised action for each step, and its log-probability; `look` is `batch.now` or `batch.after`.
+
+    Gradients flow through both (Haarnoja et al. 2018, arXiv:1812.05905, eq. 8).
+    """
+    distribution = look(policy.distribution)
+    noise = jax.vmap(lambda k: policy.noise(key=k))(jr.split(key, size))
+    raw_action = jax.vmap(lambda d, n: d.from_noise(n))(distribution, noise)
+    return policy.normalized_action(raw_action), jax.vmap(lambda d, u: d.log_prob(u))(distribution, raw_action)
+
+
+class AbstractSoftActorCritic(AbstractOffPolicy):
+    """Subclasses say what critics there are, what they regress on, and what the policy makes of them."""
+
+    temperature: float | None = None  # alpha, the worth of one nat of entropy; None: learned, beginning at 1
+    target_entropy: float | None = None  # in nats, what a learned temperature holds the entropy at; None: as the source
+
+    @abstractmethod
+    def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> QFunction:
+        """The critics, as one module."""
+
+    @abstractmethod
+    def usual_target_entropy(self, policy: AbstractSACPolicy) -> float:
+        """The target entropy of the source."""
+
+    @abstractmethod
+    def targets(
+        self,
+        policy: AbstractSACPolicy,
+        critics: QFunction,
+        alpha: Float[Array, ""],
+        batch: Batch,
+        *,
+        key: Key[Array, ""],
+    ) -> Float[Array, "batch *more"]:
+        """What the critics should say; `critics` are the target ones."""
+
+    @abstractmethod
+    def critic_losses(
+        self, critics: QFunction, y: Float[Array, "batch *more"], batch: Batch
+    ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+        """How far off the critics are at each step, as a loss, and their mean value."""
+
+    @abstractmethod
+    def policy_losses(
+        self,
+        policy: AbstractSACPolicy,
+        critics: QFunction,
+        alpha: Float[Array, ""],
+        batch: Batch,
+        *,
+        key: Key[Array, ""],
+    ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+        """What the policy descends at each step, and its entropy there (or an estimate)."""
+
+    def init_learner(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> SoftLearner:
+        critics = self.new_critics(policy, key=key)
+        parameters, target = parameters_of(policy), parameters_of(critics)
+        log_temperature = jnp.log(1.0 if self.temperature is None else self.temperature)
+        states = (self.optimizer().init(x) for x in (parameters, target, log_temperature))
+        policy_optimizer, critics_optimizer, temperature_optimizer = states
+        return SoftLearner(
+            policy, critics, target, policy_optimizer, critics_optimizer, log_temperature, temperature_optimizer
+        )
+
+    def explore(self, learner: SoftLearner, iteration: Int[Array, ""]) -> Actor:
+        return sampling_actor(learner.policy)
+
+    def temperature_step(
+        self, learner: SoftLearner, batch: Batch, entropy: Float[Array, " batch"]
+    ) -> tuple[Float[Array, ""], PyTree]:
+        """The temperature rises where the policy is less random than it should be (arXiv:1812.05905, eq. 18).
+
+        As in the authors' code the gradient is that of log alpha times the difference, not of alpha.
+        """
+        if self.temperature is not None:
+            return learner.log_temperature, learner.temperature_optimizer
+        wanted = self.usual_target_entropy(learner.policy) if self.target_entropy is None else self.target_entropy
+        gradient = batch.mean(entropy - wanted)
+        return gradient_step(self.optimizer(), learner.temperature_optimizer, learner.log_temperature, gradient)
+
+    def update(
+        self, learner: SoftLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
+    ) -> tuple[SoftLearner, dict[str, Array], Float[Array, " batch"]]:
+        key_target, key_policy = jr.split(key)
+        alpha, optimizer = jnp.exp(learner.log_temperature), self.optimizer()
+        critics_target = with_parameters(learner.critics, learner.critics_target)
+        y = jax.lax.stop_gradient(self.targets(learner.policy, critics_target, alpha, batch, key=key_target))
+
+        def critic_loss(critics: QFunction) -> tuple[Float[Array, ""], tuple[Array, Array]]:
+            losses, q = self.critic_losses(critics, y, batch)
+            return batch.mean(losses), (batch.mean(losses), q)
+
+        critics, critics_optimizer, (q_loss, q) = descend(
+            optimizer, learner.critics_optimizer, learner.critics, critic_loss
+        )
+
+        def policy_loss(policy: AbstractSACPolicy) -> tuple[Float[Array, ""], tuple[Array, Array]]:
+            losses, entropy = self.policy_losses(policy, critics, alpha, batch, key=key_policy)
+            return batch.mean(losses), (batch.mean(losses), entropy)
+
+        policy, policy_optimizer, (loss, entropy) = descend(
+            optimizer, learner.policy_optimizer, learner.policy, policy_loss
+        )
+        temperature = self.temperature_step(learner, batch, entropy)
+        target = polyak(learner.critics_target, parameters_of(critics), self.tau)
+        learner = SoftLearner(policy, critics, target, policy_optimizer, critics_optimizer, *temperature)
+        names = ("q_loss", "q_value", "policy_loss", "entropy", "temperature")
+        metrics = dict(zip(names, (q_loss, q.mean(), loss, batch.mean(entropy), alpha), strict=True))
+        return learner, metrics, q - y.reshape(y.shape[0], -1).mean(1)
