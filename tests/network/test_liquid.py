@@ -93,7 +93,9 @@ def test_the_wiring_depends_on_the_key_alone():
 def test_no_input_reaches_a_motor_neuron_before_passing_inter_and_command_neurons():
     """Cut the command neurons off from the inter neurons: nothing that is sensed arrives."""
     network = Liquid(5, 20, 3, key=jr.key(0))
-    cut = eqx.tree_at(lambda n: n.command.layer.mask.present, network, network.command.layer.mask.present.at[:, :12].set(False))
+    cut = eqx.tree_at(
+        lambda n: n.command.layer.mask.present, network, network.command.layer.mask.present.at[:, :12].set(False)
+    )
     state = jr.normal(jr.key(1), (23,))
     reach = jax.jacobian(lambda x, network: network.step(state, x)[1])
     assert (reach(jnp.ones(5), cut) == 0).all()

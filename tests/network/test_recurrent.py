@@ -21,7 +21,9 @@ def random_cell(cls):
     cell = cls(IN, SIZE, key=jr.key(0))
     leaves, structure = jax.tree.flatten(eqx.filter(cell, eqx.is_array))
     keys = jr.split(jr.key(1), len(leaves))
-    cell = eqx.combine(jax.tree.unflatten(structure, [jr.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]), cell)
+    cell = eqx.combine(
+        jax.tree.unflatten(structure, [jr.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]), cell
+    )
     named = {
         "weight_ih": cell.input.weight,
         "bias_ih": cell.input.bias,

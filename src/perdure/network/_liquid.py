@@ -1,5 +1,6 @@
 """Liquid networks: closed-form continuous-time (CfC) cells in the wiring of a neural circuit policy (NCP)."""
 
+from functools import partial
 from typing import final
 
 import equinox as eqx
@@ -37,11 +38,9 @@ class MaskedLinear(eqx.Module):
     mask: Mask
 
     def __init__(self, present: Bool[Array, "out_size in_size"], *, key: Key[Array, ""]):
-        key_weight, key_bias = jr.split(key)
         bound = jax.lax.rsqrt(jnp.maximum(present.sum(1), 1).astype(jnp.float32))
-        weight = jr.uniform(key_weight, present.shape, minval=-1.0, maxval=1.0)
-        self.weight = jnp.where(present, weight * bound[:, None], 0.0)
-        self.bias = jr.uniform(key_bias, bound.shape, minval=-1.0, maxval=1.0) * bound
+        draw = jr.uniform(key, (present.shape[0], 1 + present.shape[1]), minval=-1.0, maxval=1.0) * bound[:, None]
+        self.weight, self.bias = jnp.where(present, draw[:, 1:], 0.0), draw[:, 0]
         self.mask = Mask(present)
 
     def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
@@ -89,6 +88,14 @@ class CfC(AbstractCell):
         return state, p + state
 
 
+@partial(jax.jit, static_argnames=("sizes", "sparsity"))
+def circuit(sizes: LayerSizes, sparsity: float, *, key: Key[Array, ""]) -> tuple[CfC, CfC, CfC]:
+    """The inter, command and motor layers. In one compiled function, as each draw would cost a compilation of its own."""
+    key_wiring, key_inter, key_command, key_motor = jr.split(key, 4)
+    masks = wire(sizes, sparsity, key=key_wiring)
+    return CfC(masks.inter, key=key_inter), CfC(masks.command, key=key_command), CfC(masks.motor, key=key_motor)
+
+
 @register
 @final
 class Liquid(AbstractCell):
@@ -111,12 +118,8 @@ class Liquid(AbstractCell):
     def __init__(self, in_size: int, num_neurons: int, num_motor: int, *, sparsity: float = 0.5, key: Key[Array, ""]):
         if not 0 <= sparsity < 1:
             raise ValueError(f"sparsity={sparsity}, but it is a share below one. The usual one is 0.5.")
-        key_wiring, key_inter, key_command, key_motor = jr.split(key, 4)
         self.sizes = layer_sizes(in_size, num_neurons, num_motor)
-        masks = wire(self.sizes, sparsity, key=key_wiring)
-        self.inter = CfC(masks.inter, key=key_inter)
-        self.command = CfC(masks.command, key=key_command)
-        self.motor = CfC(masks.motor, key=key_motor)
+        self.inter, self.command, self.motor = circuit(self.sizes, sparsity, key=key)
 
     @property
     def out_size(self) -> int:

@@ -1,12 +1,11 @@
 """Who is connected to whom in a neural circuit policy: sparse masks, drawn from a key."""
 
-from functools import partial
 from typing import NamedTuple, final
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import random as jr
-from jaxtyping import Array, Bool, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from perdure._core import register
 
@@ -44,16 +43,19 @@ class Masks(NamedTuple):
     motor: Bool[Array, "motor command"]
 
 
-def fan_out(num_targets: int, num_sources: int, fan: int, key: Key[Array, ""]) -> Bool[Array, "targets sources"]:
-    """Each source reaches `fan` different targets, drawn uniformly; a target that none reaches is given one source."""
-    key_targets, key_lonely = jr.split(key)
-    order = jnp.argsort(jr.uniform(key_targets, (num_targets, num_sources)), axis=0)
-    mask = jnp.argsort(order, axis=0) < fan  # the ranks of random numbers: a permutation in each column
-    source = jr.randint(key_lonely, (num_targets, 1), 0, num_sources)
+def fan_out(
+    num_targets: int, num_sources: int, fan: int, draw: Float[Array, " numbers"]
+) -> Bool[Array, "targets sources"]:
+    """Each source reaches `fan` different targets, drawn uniformly; a target that none reaches is given one source.
+
+    `draw` holds the random numbers for it, uniform in [0, 1): one for each pair and one for each target.
+    """
+    pairs, lonely = draw[num_targets:].reshape(num_targets, num_sources), draw[:num_targets, None]
+    mask = pairs <= jnp.sort(pairs, axis=0)[fan - 1]  # in each column the smallest ones
+    source = (lonely * num_sources).astype(jnp.int32)
     return mask | (~mask.any(1, keepdims=True) & (jnp.arange(num_sources) == source))
 
 
-@partial(jax.jit, static_argnames=("sizes", "sparsity"))
 def wire(sizes: LayerSizes, sparsity: float, *, key: Key[Array, ""]) -> Masks:
     """The masks of a circuit: sensory -> inter -> command -> motor, each layer hearing only the one before.
 
@@ -68,8 +70,9 @@ def wire(sizes: LayerSizes, sparsity: float, *, key: Key[Array, ""]) -> Masks:
     def share(count: int) -> int:
         return max(int(count * (1 - sparsity)), 1)
 
-    key_inter, key_command, key_motor = jr.split(key, 3)
-    inter = fan_out(sizes.inter, sizes.sensory, share(sizes.inter), key_inter)
-    command = fan_out(sizes.command, sizes.inter, share(sizes.command), key_command)
-    motor = fan_out(sizes.command, sizes.motor, share(sizes.command), key_motor).T
-    return Masks(inter, command, motor)
+    pairs = ((sizes.inter, sizes.sensory), (sizes.command, sizes.inter), (sizes.command, sizes.motor))
+    fans = share(sizes.inter), share(sizes.command), share(sizes.command)
+    counts = [targets * (sources + 1) for targets, sources in pairs]
+    draws = jnp.split(jr.uniform(key, (sum(counts),)), np.cumsum(counts)[:-1])  # at once: each draw is compiled anew
+    inter, command, motor = (fan_out(*pair, fan, draw) for pair, fan, draw in zip(pairs, fans, draws, strict=True))
+    return Masks(inter, command, motor.T)
