@@ -34,7 +34,9 @@ def test_every_command_and_flag_of_the_readme_exists():
         command = [command, rest[0]] if command == "train" else [command]
         executable = Path(sys.executable).parent / "perdure"
         env = {**os.environ, "COLUMNS": "200"}
-        usage = subprocess.run([executable, *command, "--help"], capture_output=True, text=True, check=True, env=env).stdout
+        usage = subprocess.run(
+            [executable, *command, "--help"], capture_output=True, text=True, check=True, env=env
+        ).stdout
         for flag in (word for word in rest if word.startswith("--")):
             assert flag in usage, line
 

@@ -94,7 +94,7 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         def warm_up(arrays: Any, _: None) -> tuple[Any, None]:
             state: State = eqx.combine(arrays, static)
             key, key_collect = jr.split(state.key)
-            rollout, transitions, _ = collect(
+            rollout, transitions, _episodes = collect(
                 env, policy, uniform_actor(env.action_space), state.rollout, self.num_steps, key=key_collect
             )
             state = eqx.tree_at(lambda s: (s.rollout, s.key), state, (rollout, key))

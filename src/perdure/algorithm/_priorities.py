@@ -26,7 +26,7 @@ class SumTree(eqx.Module):
 
     @classmethod
     def zeros(cls, size: int) -> "SumTree":
-        levels = []
+        levels: list[Float[Array, "_ 16"]] = []
         while size > 1 or not levels:
             size = -(-size // FAN_OUT)
             levels.append(jnp.zeros((size, FAN_OUT)))
@@ -41,7 +41,7 @@ class SumTree(eqx.Module):
 
     def set(self, index: Int[Array, " size"], value: Float[Array, " size"]) -> "SumTree":
         """With the numbers at `index` replaced; an index that comes twice must come with one value."""
-        levels = []
+        levels: list[Float[Array, "_ 16"]] = []
         for level in self.levels:
             row = index // FAN_OUT
             level = level.at[row, index % FAN_OUT].set(value)

@@ -60,8 +60,8 @@ class Batch(eqx.Module):
         if self.length == 1:
             return jax.vmap(lambda x, i: step(stored(x), x, i)[1])(self, inputs)
 
-        def carried(state: PyTree, x: tuple[Batch, PyTree, Array]) -> tuple[PyTree, PyTree]:
-            x, i, warm = x  # type: ignore[assignment]
+        def carried(state: PyTree, at: tuple[Batch, PyTree, Array]) -> tuple[PyTree, PyTree]:
+            x, i, warm = at
             state = select(x.begins, stored(x), state)
             return step(select(warm, jax.lax.stop_gradient(state), state), x, i)
 

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from perdure.env import AbstractEnv
-from perdure.policy import AbstractPolicy, check_same_spaces
+from perdure.policy import check_same_spaces
 
 AT_LEAST_ONE = {
     "num_envs",
@@ -74,7 +74,7 @@ def check_settings(settings: Any) -> None:
                 raise ValueError(f"{where} = {value}, but it {wanted}. The default is {field.default}.")
 
 
-def check_fits(algorithm: Any, env: AbstractEnv, policy: Any, kind: type[AbstractPolicy], kind_in_words: str) -> None:
+def check_fits(algorithm: Any, env: AbstractEnv, policy: Any, kind: Any, kind_in_words: str) -> None:
     """Check that the policy is of the kind the algorithm trains, and made for spaces of this shape.
 
     Raises: TypeError for another kind, ValueError for other spaces.
