@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import equinox as eqx
 import jax
@@ -11,25 +11,56 @@ import tyro
 from jax import random as jr
 from rich.console import Console
 
+import perdure.policy
 from perdure._core import MissingExtraError, lookup
-from perdure.algorithm import DQN, PPO, AbstractAlgorithm
+from perdure.algorithm import (
+    A2C,
+    DDPG,
+    DQN,
+    PPO,
+    QRDQN,
+    REINFORCE,
+    SAC,
+    TD3,
+    TQC,
+    AbstractAlgorithm,
+    DiscreteSAC,
+)
 from perdure.callback import LearningCurve, ProgressBar, plot_learning_curve
 from perdure.checkpoint import save_policy
 from perdure.env import AbstractEnv, make
 from perdure.evaluation import evaluate, summarize
-from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
 
 from ._cache import use_compilation_cache
 from ._run import POLICY_FILE
 
-Algorithm = Annotated[PPO, tyro.conf.subcommand("ppo")] | Annotated[DQN, tyro.conf.subcommand("dqn")]
-POLICIES: dict[type[AbstractAlgorithm], Any] = {PPO: MLPActorCriticPolicy, DQN: MLPQPolicy}
+Algorithm = (
+    Annotated[PPO, tyro.conf.subcommand("ppo")]
+    | Annotated[A2C, tyro.conf.subcommand("a2c")]
+    | Annotated[REINFORCE, tyro.conf.subcommand("reinforce")]
+    | Annotated[DQN, tyro.conf.subcommand("dqn")]
+    | Annotated[QRDQN, tyro.conf.subcommand("qrdqn")]
+    | Annotated[DDPG, tyro.conf.subcommand("ddpg")]
+    | Annotated[TD3, tyro.conf.subcommand("td3")]
+    | Annotated[SAC, tyro.conf.subcommand("sac")]
+    | Annotated[TQC, tyro.conf.subcommand("tqc")]
+    | Annotated[DiscreteSAC, tyro.conf.subcommand("discrete-sac")]
+)
+ROLES: dict[type[AbstractAlgorithm], str] = {  # what each trains: policies are named by kind and role
+    **dict.fromkeys((PPO, A2C, REINFORCE), "ActorCritic"),
+    DQN: "Q",
+    QRDQN: "QuantileQ",
+    **dict.fromkeys((DDPG, TD3), "Deterministic"),
+    **dict.fromkeys((SAC, TQC, DiscreteSAC), "SAC"),
+}
+KINDS = {"mlp": "MLP", "cnn": "CNN", "recurrent": "Recurrent", "liquid": "Liquid"}
 
 
 @dataclasses.dataclass(frozen=True)
 class PolicySettings:
     """What the policy is made of."""
 
+    kind: Literal["mlp", "cnn", "recurrent", "liquid"] = "mlp"  # cnn for images, recurrent and liquid have a memory
     hidden_sizes: tuple[int, ...] = (64, 64)  # units of the hidden layers
     activation: str = "tanh"  # by registered name: tanh, relu, silu, gelu, ...
     normalize_observation: bool = False  # subtract the running mean, divide by the running deviation
@@ -91,9 +122,13 @@ def train(
 
 def new_policy(algorithm: AbstractAlgorithm, env: AbstractEnv, settings: PolicySettings, key: jax.Array) -> Any:
     """A fresh policy of the kind that the algorithm trains."""
-    settings_by_name = dataclasses.asdict(settings) | {"activation": lookup(settings.activation, "function")}
-    policy_class = POLICIES[type(algorithm)]
-    return eqx.filter_jit(lambda key: policy_class(env, **settings_by_name, key=key))(key)
+    policy_class = getattr(perdure.policy, f"{KINDS[settings.kind]}{ROLES[type(algorithm)]}Policy")
+    keywords = {
+        "hidden_sizes": settings.hidden_sizes,
+        "activation": lookup(settings.activation, "function"),
+        "normalize_observation": settings.normalize_observation,
+    }
+    return eqx.filter_jit(lambda key: policy_class(env, **keywords, key=key))(key)
 
 
 def draw(csv_path: Path, title: str) -> str:
