@@ -14,9 +14,18 @@ import pytest
 from jax import random as jr
 
 from perdure.algorithm import A2C, DDPG, DQN, PPO, QRDQN, REINFORCE, SAC, TD3, TQC, DiscreteSAC
+from perdure.algorithm._reward_scale import RewardScale
 from perdure.callback import AbstractCallback
 from perdure.env import make, probe
-from perdure.policy import MLPActorCriticPolicy, MLPDeterministicPolicy, MLPQPolicy, MLPQuantileQPolicy, MLPSACPolicy
+from perdure.policy import (
+    MLPActorCriticPolicy,
+    MLPDeterministicPolicy,
+    MLPQPolicy,
+    MLPQuantileQPolicy,
+    MLPSACPolicy,
+    RecurrentActorCriticPolicy,
+    RecurrentQPolicy,
+)
 
 CARTPOLE, PENDULUM = make("CartPole-v1"), make("Pendulum-v1")
 ON_POLICY = {"num_envs": 2, "num_steps": 8}
@@ -43,6 +52,8 @@ EVERY = {
     "DQN": (DQN, MLPQPolicy, CARTPOLE, OFF_POLICY),
     "DQN, prioritised": (DQN, MLPQPolicy, CARTPOLE, OFF_POLICY | {"n_step": 3, "priority_exponent": 0.6}),
     "QRDQN": (QRDQN, MLPQuantileQPolicy, CARTPOLE, OFF_POLICY),
+    "PPO, memory": (PPO, RecurrentActorCriticPolicy, CARTPOLE, ON_POLICY | {"num_minibatches": 2}),
+    "DQN, memory": (DQN, RecurrentQPolicy, CARTPOLE, OFF_POLICY | {"sequence_length": 4, "burn_in": 2}),
     "DDPG": (DDPG, MLPDeterministicPolicy, PENDULUM, OFF_POLICY),
     "TD3": (TD3, MLPDeterministicPolicy, PENDULUM, OFF_POLICY | {"normalize_reward": True}),
     "SAC": (SAC, MLPSACPolicy, PENDULUM, OFF_POLICY),
@@ -175,6 +186,40 @@ def test_the_first_minibatch_of_an_iteration_has_ratio_one():
     assert recorder.metrics["approximate_kl"] == pytest.approx(0, abs=1e-6)
 
 
+def test_a_target_kl_ends_the_updates_of_an_iteration():
+    """A target below any change lets exactly the first minibatch, where nothing has changed yet, be learned from."""
+    recorder = Recorder()
+    settings = {"num_minibatches": 2, "num_epochs": 3, "learning_rate": 0.1}
+    algorithm, policy = new(PPO, MLPActorCriticPolicy, **ON_POLICY, **settings, target_kl=1e-6)
+    state = algorithm.init(CARTPOLE, policy, key=jr.key(0))
+    after = algorithm.run(state, 1, callbacks=[recorder])
+    assert recorder.metrics["stopped"] == pytest.approx(5 / 6)
+    counts = [x for x in jax.tree.leaves(after.optimizer_state) if x.dtype == jnp.int32]
+    assert counts
+    assert all(count == 1 for count in counts)
+
+
+def test_the_clip_falls_with_the_learning_rate():
+    algorithm, _ = new_ppo(anneal_timesteps=160, anneal_clip=True)  # 16 steps an iteration
+    assert [round(float(algorithm.clip_at(jnp.array(i))), 3) for i in (0, 5, 10, 20)] == [0.2, 0.1, 0.0, 0.0]
+
+
+def test_rewards_are_divided_by_the_deviation_of_the_discounted_return():
+    reward, terminated = jnp.array([[1.0], [2.0], [3.0]]), jnp.array([[False], [True], [False]])
+    scale = RewardScale(1).update(reward, terminated, discount=0.5)
+    sums = np.array([1, 2, 2 * 0.5 + 3])  # an end forgets what was before it, as in Gymnasium
+    assert float(scale(jnp.array(1.0))) == pytest.approx(1 / sums.std(), rel=1e-5)
+
+
+def test_the_temperature_rises_where_the_policy_is_not_random_enough():
+    algorithm, policy = new(SAC, MLPSACPolicy, PENDULUM, **OFF_POLICY)
+    state = algorithm.init(PENDULUM, policy, key=jr.key(0))
+    batch = algorithm.draw(state, None, key=jr.key(1))[1]
+    for entropy, rises in ((-1.5, True), (-0.5, False)):  # the target is minus the number of action entries: -1
+        log_temperature, _ = algorithm.temperature_step(state.learner, batch, jnp.full(batch.reward.shape, entropy))
+        assert (log_temperature > 0) == rises
+
+
 def test_the_learning_rate_falls_to_zero():
     def moved(algorithm, policy):
         state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(0)), 160)
@@ -236,6 +281,15 @@ def test_ctrl_c_keeps_what_was_learned():
         ),
         (lambda: DQN(epsilon_end=-0.1), ValueError, "DQN.epsilon_end = -0.1"),
         (lambda: DQN(target_interval=0), ValueError, "DQN.target_interval = 0"),
+        (lambda: DQN(n_step=0), ValueError, "DQN.n_step = 0"),
+        (lambda: DQN(priority_exponent=1.5), ValueError, "DQN.priority_exponent = 1.5"),
+        (lambda: PPO(anneal_clip=True), ValueError, "PPO.anneal_clip = True, but anneal_timesteps = None"),
+        (lambda: PPO(target_kl=0.0), ValueError, "PPO.target_kl = 0.0, but it must be positive"),
+        (lambda: A2C(rms_decay=2.0), ValueError, "A2C.rms_decay = 2.0"),
+        (lambda: TD3(policy_delay=0), ValueError, "TD3.policy_delay = 0"),
+        (lambda: DDPG(noise=-1.0), ValueError, "DDPG.noise = -1.0"),
+        (lambda: SAC(temperature=0.0), ValueError, "SAC.temperature = 0.0"),
+        (lambda: TQC(num_dropped=25), ValueError, "TQC.num_dropped=25 of num_quantiles=25 leaves nothing"),
     ],
 )
 def test_settings_are_checked_when_made(build, error, message):
@@ -256,6 +310,16 @@ def test_algorithms_refuse_a_policy_of_another_kind():
     algorithm, policy = new_dqn()[0], new_ppo()[1]
     with pytest.raises(TypeError, match="DQN needs a Q policy"):
         algorithm.init(CARTPOLE, policy, key=jr.key(0))
+
+
+def test_a_policy_with_a_memory_needs_settings_that_suit_it():
+    def refused(algorithm, policy, message):
+        with pytest.raises(ValueError, match=message):
+            algorithm.init(CARTPOLE, policy(CARTPOLE, memory_size=4, key=jr.key(0)), key=jr.key(0))
+
+    refused(PPO(num_envs=2, num_steps=8), RecurrentActorCriticPolicy, "num_minibatches=4 does not divide num_envs=2")
+    refused(DQN(n_step=3), RecurrentQPolicy, "DQN has n_step=3")
+    refused(DQN(learning_starts=20), RecurrentQPolicy, "learning_starts=20, but the first sequences .* are there after 96")
 
 
 def test_a_policy_for_other_spaces_is_refused():
