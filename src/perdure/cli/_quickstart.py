@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jax import random as jr
@@ -24,6 +25,16 @@ from ._run import POLICY_FILE
 from ._train import PolicySettings, draw, new_policy
 
 TASK = "CartPole-v1"
+SETTINGS: dict[str, Any] = {  # those of rl-baselines3-zoo for this task: every one of ten seeds ends at 500
+    "learning_rate": 1e-3,
+    "num_envs": 8,
+    "num_steps": 32,
+    "num_epochs": 20,
+    "num_minibatches": 1,
+    "discount": 0.98,
+    "gae_lambda": 0.8,
+    "entropy_weight": 0.0,
+}
 
 
 def quickstart(out: Path = Path("perdure-quickstart"), seed: int = 0, compilation_cache: bool = True) -> None:
@@ -38,8 +49,8 @@ def quickstart(out: Path = Path("perdure-quickstart"), seed: int = 0, compilatio
         import_extra(module, extra)  # better now than after the training
     use_compilation_cache(compilation_cache)
     console, began = Console(highlight=False), time.perf_counter()
-    steps = 200_000
-    env, algorithm = make(TASK), PPO(learning_rate=1e-3, anneal_timesteps=steps)
+    steps, env = 100_000, make(TASK)
+    algorithm = PPO(**SETTINGS, anneal_timesteps=steps, anneal_clip=True)
     key_policy, key_learn = jr.split(jr.key(seed))
 
     console.print(f"[bold]1. Train[/bold] PPO on {TASK} for {steps:,} steps")
