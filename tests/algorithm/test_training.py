@@ -319,7 +319,9 @@ def test_a_policy_with_a_memory_needs_settings_that_suit_it():
 
     refused(PPO(num_envs=2, num_steps=8), RecurrentActorCriticPolicy, "num_minibatches=4 does not divide num_envs=2")
     refused(DQN(n_step=3), RecurrentQPolicy, "DQN has n_step=3")
-    refused(DQN(learning_starts=20), RecurrentQPolicy, "learning_starts=20, but the first sequences .* are there after 96")
+    refused(
+        DQN(learning_starts=20), RecurrentQPolicy, "learning_starts=20, but the first sequences .* are there after 96"
+    )
 
 
 def test_a_policy_for_other_spaces_is_refused():

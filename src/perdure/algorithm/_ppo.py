@@ -66,7 +66,9 @@ class PPO(AbstractOnPolicy):
 
     def optimizer(self) -> optax.GradientTransformation:
         adam = optax.adam(self.learning_rate_schedule(), eps=1e-5)
-        return optax.flatten(optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), adam))  # one array, one kernel
+        return optax.flatten(
+            optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), adam)
+        )  # one array, one kernel
 
     def clip_at(self, iteration: Int[Array, ""]) -> float | Float[Array, ""]:
         """`clip`, or what is left of it."""
