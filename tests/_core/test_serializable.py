@@ -45,7 +45,7 @@ def small_file(tmp_path):
 
 
 def run_script(*arguments, hash_seed="0"):
-    compiled_as_here = {"JAX_DISABLE_MOST_OPTIMIZATIONS": str(jax.config.jax_disable_most_optimizations)}
+    compiled_as_here = {"JAX_DISABLE_MOST_OPTIMIZATIONS": str(jax.config.read("jax_disable_most_optimizations"))}
     environment = {**os.environ, **compiled_as_here, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
