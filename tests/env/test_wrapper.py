@@ -13,6 +13,7 @@ from perdure.env import (
     AbstractEnv,
     ClipAction,
     FlattenObservation,
+    FrameStack,
     Identity,
     NormalizeObservation,
     NormalizeReward,
@@ -203,3 +204,41 @@ def test_normalizers_refuse_what_they_cannot_do() -> None:
         NormalizeObservation(Echo())
     with pytest.raises(ValueError, match=r"NormalizeReward.discount = 1.5"):
         NormalizeReward(CartPole(), 1.5)
+
+
+def test_a_frame_stack_shows_the_last_observations_and_begins_anew_with_an_episode():
+    env = FrameStack(TransformObservation(CartPole(), lambda x: x[:2], Box(-9, 9, (2,))), 3)
+    state, first = env.reset(key=KEY)
+    np.testing.assert_array_equal(first, np.tile(first[:2], 3))
+    seen = [first[:2]] * 3
+    for _ in range(4):
+        step = env.step(state, PUSH, key=KEY)
+        state, seen = step.state, [*seen[1:], step.state.env_state[:2]]
+        np.testing.assert_array_equal(step.observation, jnp.concatenate(seen))
+    step = env.step(state._replace(env_state=FALLING), PUSH, key=KEY)
+    assert bool(step.terminated)
+    np.testing.assert_array_equal(step.observation[:4], jnp.concatenate(seen[1:]))  # the true successor comes last
+    np.testing.assert_array_equal(autoreset(env, step, key=KEY)[1], np.tile(first[:2], 3))
+
+
+def test_a_frame_stack_of_images_is_an_image():
+    class Image(AbstractEnv):
+        observation_space = Box(0, 255, (5, 4, 2), np.uint8)
+        action_space = Discrete(2)
+
+        def reset(self, *, key):
+            return jnp.zeros(()), jnp.full((5, 4, 2), 7, jnp.uint8)
+
+        def step(self, state, action, *, key):
+            raise NotImplementedError
+
+    env = FrameStack(Image(), 4)
+    assert env.observation_space == Box(0, 255, (5, 4, 8), np.uint8)
+    assert env.observation_space.contains(env.reset(key=KEY)[1])
+
+
+def test_a_frame_stack_needs_arrays_and_two_frames():
+    with pytest.raises(ValueError, match="num_frames = 1"):
+        FrameStack(CartPole(), 1)
+    with pytest.raises(TypeError, match="Echo shows Dict"):
+        FrameStack(Echo(), 4)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from perdure.policy import (
     AbstractDeterministicPolicy,
@@ -12,6 +13,7 @@ from perdure.policy import (
     AbstractSACPolicy,
     epsilon_greedy,
     epsilon_greedy_noise,
+    held_noise,
 )
 from perdure.space import Discrete
 
@@ -33,7 +35,10 @@ def epsilon_greedy_actor(policy: AbstractQPolicy, epsilon: Float[Array, ""]) -> 
         index = epsilon_greedy(q_values, epsilon, noise, action_mask=mask)
         return policy_state, index, index + first, None
 
-    return Actor(lambda key: epsilon_greedy_noise(num_actions, key=key), act)
+    def noise(num_steps: int, key: Key[Array, ""]) -> Any:
+        return jax.vmap(lambda k: epsilon_greedy_noise(num_actions, key=k))(jr.split(key, num_steps))
+
+    return Actor(noise, act)
 
 
 def noisy_actor(policy: AbstractDeterministicPolicy, deviation: float) -> Actor:
@@ -45,7 +50,7 @@ def noisy_actor(policy: AbstractDeterministicPolicy, deviation: float) -> Actor:
         action = jnp.clip(action + deviation * noise, -1.0, 1.0)
         return policy_state, action, policy.environment_action(action), None
 
-    return Actor(lambda key: jr.normal(key, (size,)), act)
+    return Actor(lambda num_steps, key: jr.normal(key, (num_steps, size)), act)
 
 
 def sampling_actor(policy: AbstractSACPolicy) -> Actor:
@@ -56,4 +61,4 @@ def sampling_actor(policy: AbstractSACPolicy) -> Actor:
         action = distribution.from_noise(noise)
         return policy_state, policy.normalized_action(action), policy.environment_action(action), None
 
-    return Actor(lambda key: policy.noise(key=key), act)
+    return Actor(lambda num_steps, key: held_noise(policy, num_steps, key=key), act)

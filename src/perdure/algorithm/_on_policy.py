@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from perdure._core import select, split_trainable
 from perdure.env import AbstractEnv
-from perdure.policy import AbstractActorCriticPolicy, is_stateful, update_normalizer
+from perdure.policy import AbstractActorCriticPolicy, held_noise, is_stateful, update_normalizer
 
 from ._base import AbstractAlgorithm
 from ._evaluate import Batch, Evaluation, evaluate, flatten
@@ -107,7 +107,7 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
             action = distribution.from_noise(noise)
             return policy_state, action, policy.environment_action(action), distribution.log_prob(action)
 
-        return Actor(lambda key: policy.noise(key=key), act)
+        return Actor(lambda num_steps, key: held_noise(policy, num_steps, key=key), act)
 
     def store(self, state: OnPolicyState, transitions: Transition) -> OnPolicyState:
         return state  # nothing outlives an iteration

@@ -47,7 +47,7 @@ DRAWN_AHEAD = 2**26  # bytes of fresh starts that a rollout may hold
 class Actor(NamedTuple):
     """How one environment is acted on. What is random is drawn apart, for all steps of a rollout at once."""
 
-    noise: Callable[[Key[Array, ""]], PyTree]
+    noise: Callable[[int, Key[Array, ""]], PyTree]  # for so many consecutive steps, the leading axis
     act: Callable[[PyTree, PyTree, Any, PyTree], tuple[PyTree, PyTree, PyTree, PyTree]]
     # (policy_state, observation, action_mask, noise) -> (policy_state, raw action, executed action, extras)
 
@@ -65,7 +65,7 @@ def uniform_actor(space: AbstractSpace) -> Actor:
             raw_action = ((action - middle) / np.where(half > 0, half, 1)).reshape(-1)
         return policy_state, raw_action, action, None
 
-    return Actor(lambda key: key, act)
+    return Actor(lambda num_steps, key: jr.split(key, num_steps), act)
 
 
 def start(env: AbstractEnv, policy: AbstractPolicy, num_envs: int, *, key: Key[Array, ""]) -> Rollout:
@@ -74,6 +74,11 @@ def start(env: AbstractEnv, policy: AbstractPolicy, num_envs: int, *, key: Key[A
     env_state, observation = jax.vmap(lambda k: env.reset(key=k))(jr.split(key_env, num_envs))
     policy_state = jax.vmap(lambda k: policy.reset(key=k))(jr.split(key_policy, num_envs))
     return Rollout(env_state, observation, policy_state, jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
+
+
+def rollout_noise(actor: Actor, num_steps: int, num_envs: int, *, key: Key[Array, ""]) -> PyTree:
+    """The noise of every step of every environment; leaves `(num_steps, num_envs, ...)`."""
+    return jax.vmap(lambda k: actor.noise(num_steps, k), out_axes=1)(jr.split(key, num_envs))
 
 
 def size_bytes(tree: PyTree) -> int:
@@ -129,7 +134,7 @@ def collect(
         return Rollout(env_state, observation, policy_state, *going_on), (transition, ended)
 
     keys = jr.split(key_steps, (num_steps, num_envs, 3))
-    drawn = (at_every_step(actor.noise, key_noise), keys, draw_starts() if ahead else None)
+    drawn = (rollout_noise(actor, num_steps, num_envs, key=key_noise), keys, draw_starts() if ahead else None)
     rollout, (transitions, ended) = jax.lax.scan(jax.vmap(step), rollout, drawn, unroll=min(4, num_steps))
     episodes, return_sum, length_sum = ended.sum((0, 1))
     return rollout, transitions, {"episodes": episodes, "return_sum": return_sum, "length_sum": length_sum}

@@ -16,6 +16,7 @@ from .wrapper import (
     AbstractWrapper as AbstractWrapper,
     ClipAction as ClipAction,
     FlattenObservation as FlattenObservation,
+    FrameStack as FrameStack,
     Identity as Identity,
     NormalizeObservation as NormalizeObservation,
     NormalizeReward as NormalizeReward,
