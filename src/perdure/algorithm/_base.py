@@ -4,6 +4,7 @@ import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
@@ -15,7 +16,9 @@ from jaxtyping import Array, Int, Key
 
 from perdure.callback import AbstractCallback, ProgressBar, Record
 from perdure.env import AbstractEnv
+from perdure.env.adapter import HostEnv, HostSpec
 
+from ._host import init_on_host, resume_on_host, run_on_host
 from ._interrupt import catch_interrupt
 from ._rollout import Actor, Rollout, Transition, collect, uniform_actor
 
@@ -82,27 +85,15 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         """Environment steps that `init` takes already."""
         return self.warmup_rollouts * self.steps_per_iteration
 
-    @eqx.filter_jit
-    def init(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> State:
+    def init(self, env: AbstractEnv | HostEnv, policy: Any, *, key: Key[Array, ""]) -> State:
         """A fresh training state, with the warm-up stored: uniformly drawn legal actions.
 
-        Raises: TypeError for a policy of another kind, ValueError for one made for other spaces.
+        Raises: TypeError for a policy of another kind, ValueError for one made for other spaces, or if a host environment
+        is not `num_envs` environments.
         """
-        state = self.begin(env, policy, key=key)
-        arrays, static = eqx.partition(state, eqx.is_array)
-
-        def warm_up(arrays: Any, _: None) -> tuple[Any, None]:
-            state: State = eqx.combine(arrays, static)
-            key, key_collect = jr.split(state.key)
-            rollout, transitions, _episodes = collect(
-                env, policy, uniform_actor(env.action_space), state.rollout, self.num_steps, key=key_collect
-            )
-            state = eqx.tree_at(lambda s: (s.rollout, s.key), state, (rollout, key))
-            return eqx.filter(self.store(state, transitions), eqx.is_array), None
-
-        if self.warmup_rollouts:
-            arrays, _ = jax.lax.scan(warm_up, arrays, length=self.warmup_rollouts)
-        return eqx.combine(arrays, static)
+        if isinstance(env, HostEnv):
+            return init_on_host(self, env, policy, key=key)
+        return init_compiled(self, env, policy, key=key)
 
     def iterate(self, state: State) -> tuple[State, dict[str, Array]]:
         """One iteration: collect, then learn. Metrics are scalars, and sums over the episodes that ended."""
@@ -118,21 +109,30 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         """Environment steps since `init`, all environments together."""
         return self.steps_before_learning + int(state.iteration) * self.steps_per_iteration
 
-    def run(self, state: State, steps: int, *, callbacks: Sequence[AbstractCallback] = ()) -> State:
+    def run(
+        self, state: State, steps: int, *, callbacks: Sequence[AbstractCallback] = (), env: HostEnv | None = None
+    ) -> State:
         """The state after at least `steps` more environment steps (whole iterations). `state` itself stays valid.
 
-        Ctrl-C ends it early: the state up to there is returned, with a warning.
+        `env` is the host environment of a training on one; if it has moved on since, its episodes begin anew, with a
+        warning. Ctrl-C ends it early: the state up to there is returned, with a warning.
 
-        Raises: ValueError if `steps` is below 1.
+        Raises: ValueError if `steps` is below 1, TypeError if `env` is missing or not wanted.
         """
+        if isinstance(state.env, HostSpec) != (env is not None):
+            wanted = f"on the host environment {state.env.name}; pass it as env=" if env is None else "native; leave out env="
+            raise TypeError(f"This training state is of a training {wanted}.")
         if steps < 1:
             raise ValueError(f"steps={steps}, but training needs at least one environment step.")
         iterations = -(-steps // self.steps_per_iteration)
-        return drive(self, state, int(state.iteration) + iterations, callbacks)
+        if env is None:
+            return drive(self, state, int(state.iteration) + iterations, callbacks, run_compiled)
+        state = resume_on_host(self, env, state)
+        return drive(self, state, int(state.iteration) + iterations, callbacks, partial(run_on_host, env))
 
     def train(
         self,
-        env: AbstractEnv,
+        env: AbstractEnv | HostEnv,
         policy: Any,
         *,
         total_timesteps: int,
@@ -153,11 +153,12 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
             )
         state = self.init(env, policy, key=key)
         callbacks = [ProgressBar()] if callbacks is None else callbacks
-        return self.run(state, total_timesteps - self.steps_before_learning, callbacks=callbacks)
+        steps, host = total_timesteps - self.steps_before_learning, env if isinstance(env, HostEnv) else None
+        return self.run(state, steps, callbacks=callbacks, env=host)
 
     def learn(
         self,
-        env: AbstractEnv,
+        env: AbstractEnv | HostEnv,
         policy: Any,
         *,
         total_timesteps: int,
@@ -166,6 +167,28 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
     ) -> Any:
         """The policy of `train`: one of the same kind as `policy`, trained for at least `total_timesteps` steps."""
         return self.train(env, policy, total_timesteps=total_timesteps, key=key, callbacks=callbacks).policy
+
+
+@eqx.filter_jit
+def init_compiled(
+    algorithm: AbstractAlgorithm[State], env: AbstractEnv, policy: Any, *, key: Key[Array, ""]
+) -> State:
+    """As `AbstractAlgorithm.init`, on a native environment."""
+    state = algorithm.begin(env, policy, key=key)
+    arrays, static = eqx.partition(state, eqx.is_array)
+
+    def warm_up(arrays: Any, _: None) -> tuple[Any, None]:
+        state: State = eqx.combine(arrays, static)
+        key, key_collect = jr.split(state.key)
+        rollout, transitions, _episodes = collect(
+            env, policy, uniform_actor(env.action_space), state.rollout, algorithm.num_steps, key=key_collect
+        )
+        state = eqx.tree_at(lambda s: (s.rollout, s.key), state, (rollout, key))
+        return eqx.filter(algorithm.store(state, transitions), eqx.is_array), None
+
+    if algorithm.warmup_rollouts:
+        arrays, _ = jax.lax.scan(warm_up, arrays, length=algorithm.warmup_rollouts)
+    return eqx.combine(arrays, static)
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -192,8 +215,14 @@ def run_compiled(
     return eqx.combine(arrays, static), metrics
 
 
-def drive(algorithm: AbstractAlgorithm[State], state: State, last: int, callbacks: Sequence[AbstractCallback]) -> State:
-    """Run up to iteration `last` in compiled chunks, telling callbacks between them.
+def drive(
+    algorithm: AbstractAlgorithm[State],
+    state: State,
+    last: int,
+    callbacks: Sequence[AbstractCallback],
+    run_chunk: Callable[..., tuple[State, dict[str, Array]]],
+) -> State:
+    """Run up to iteration `last` in chunks, telling callbacks between them.
 
     Where the chunks are cut depends on the clock and on the callbacks; what they compute does not.
     """
@@ -215,7 +244,7 @@ def drive(algorithm: AbstractAlgorithm[State], state: State, last: int, callback
         while at < last and not stop and not interrupted():
             size = min(size, last - at, *(iterations_until_due(c, at, steps_at) for c in callbacks))
             before, chunk_began = at, time.perf_counter()
-            state, log = run_compiled(algorithm, state, jnp.asarray(size, jnp.int32))
+            state, log = run_chunk(algorithm, state, jnp.asarray(size, jnp.int32))
             metrics = summary(jax.device_get(log), size)
             seconds, at = time.perf_counter() - chunk_began, at + size
             for callback in callbacks:  # every one is told, even if an earlier one stops

@@ -1,4 +1,4 @@
-"""Returns of a policy on a native environment, compiled."""
+"""Returns of a policy: on a native environment compiled, on a host environment step by step."""
 
 from typing import Any
 
@@ -10,12 +10,15 @@ from jax import random as jr
 from jaxtyping import Array, Float, Int, Key
 
 from perdure.env import AbstractEnv
+from perdure.env.adapter import HostEnv
 from perdure.policy import AbstractPolicy, check_same_spaces
+
+from ._host import evaluate_on_host
 
 
 def evaluate(
     policy: AbstractPolicy,
-    env: AbstractEnv,
+    env: AbstractEnv | HostEnv,
     *,
     num_episodes: int = 20,
     deterministic: bool = True,
@@ -33,6 +36,9 @@ def evaluate(
     for name, value in (("num_episodes", num_episodes), ("max_episode_steps", max_episode_steps)):
         if value < 1:
             raise ValueError(f"{name}={value}, but at least 1 is needed.")
+    if isinstance(env, HostEnv):
+        settings = {"deterministic": deterministic, "max_episode_steps": max_episode_steps, "key": key}
+        return evaluate_on_host(policy, env, num_episodes=num_episodes, **settings)
     keys = jr.split(key, num_episodes)
     return np.asarray(play(policy, env, keys, jnp.asarray(max_episode_steps), deterministic))
 

@@ -1,0 +1,164 @@
+"""Training on host environments: they are stepped in Python, acting and learning are compiled around them.
+
+An environment step costs one call of `act`, an iteration one call of `learn` besides. What is learned is the algorithm's
+own `actor`, `store` and `improve`, with the keys of the native loop.
+"""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random as jr
+from jaxtyping import Array, Float, Key
+
+from perdure.env.adapter import HostEnv, HostStep
+
+from ._host_compiled import Program, Seen, Tape, act, blank_tape, learn, policy_state_after
+from ._rollout import Rollout
+
+
+class Progress:
+    """Where each environment stands, on the host."""
+
+    def __init__(self, rollout: Rollout):
+        self.begins = np.zeros(rollout.episode_return.shape, bool)
+        self.episode_return = np.array(rollout.episode_return)
+        self.episode_length = np.array(rollout.episode_length)
+
+    def take_in(self, step: HostStep) -> Float[np.ndarray, "3"]:
+        """Account for a step; the number, returns and lengths of the episodes that ended with it, summed."""
+        self.begins = step.begins
+        self.episode_return += np.where(step.happened, step.reward, 0)
+        self.episode_length += step.happened
+        done = step.happened & (step.terminated | step.truncated)
+        if not done.any():
+            return np.zeros(3)
+        ended = np.array([done.sum(), self.episode_return[done].sum(), self.episode_length[done].sum()])
+        self.episode_return[done], self.episode_length[done] = 0, 0
+        return ended
+
+
+def collect_on_host(
+    program: Program, arrays: list[Array], tape: Tape, env: HostEnv, progress: Progress
+) -> tuple[Tape, Seen, np.ndarray]:
+    """Step until every environment has made `num_steps` steps; see `perdure.algorithm._rollout.collect`.
+
+    Environments that begin episodes at a step of their own fall behind the others meanwhile. What the others do until all
+    have caught up is left out, so that each environment's transitions stay in order and come from the present policy.
+    """
+    num_steps, environments = program.algorithm.num_steps, np.arange(env.num_envs)
+    at, ended = np.zeros(env.num_envs, np.int32), np.zeros(3)
+    seen: Any = None
+    while (at < num_steps).any():
+        observation, mask = env.observation, env.action_mask
+        tape, action = act(program, arrays, tape, at.copy(), observation, mask, progress.begins)
+        step = env.step(action)
+        ended += progress.take_in(step)
+        new = Seen(
+            observation,
+            step.next_observation,
+            mask,
+            step.next_action_mask,
+            step.reward,
+            step.terminated,
+            step.truncated,
+        )
+        if seen is None:
+            seen = jax.tree.map(lambda x: np.zeros((num_steps, *x.shape), x.dtype), new)
+        heard = step.happened & (at < num_steps)
+        where = at[heard], environments[heard]
+        for tracks, x in zip(jax.tree.leaves(seen), jax.tree.leaves(new), strict=True):
+            tracks[where] = x[heard]
+        at += heard
+    return tape, seen, ended
+
+
+def run_on_host(
+    env: HostEnv, algorithm: Any, state: Any, iterations: Any, *, is_warmup: bool = False
+) -> tuple[Any, dict[str, Any]]:
+    """As `run_compiled`, on a host environment that stands where `state` says; `state` is used up."""
+    program = Program(algorithm, state, is_warmup)
+    arrays, progress, log = program.pack(state), Progress(state.rollout), []
+    tape = blank_tape(program, arrays)
+    for _ in range(int(iterations)):
+        tape, seen, ended = collect_on_host(program, arrays, tape, env, progress)
+        arrays, tape, metrics = learn(program, arrays, tape, seen)
+        log.append({**metrics, **dict(zip(("episodes", "return_sum", "length_sum"), ended, strict=True))})
+    policy_state = policy_state_after(program, arrays, tape, progress.begins)
+    state = with_rollout(
+        standing_at(env, program.unpack(arrays)),
+        policy_state=policy_state,
+        episode_return=progress.episode_return,
+        episode_length=progress.episode_length,
+    )
+    log = jax.device_get(log)
+    return state, {name: np.stack([metrics[name] for metrics in log]) for name in log[0]}
+
+
+def init_on_host(algorithm: Any, env: HostEnv, policy: Any, *, key: Key[Array, ""]) -> Any:
+    """As `init`: a fresh training state, with new episodes begun and the warm-up stored.
+
+    Raises: ValueError if `env` is not `algorithm.num_envs` environments.
+    """
+    check_num_envs(algorithm, env)
+    env.reset(seed=seed_from(key))
+    state = eqx.filter_jit(lambda policy, key: algorithm.begin(env.spec, policy, key=key))(policy, key)
+    state = standing_at(env, state)
+    if algorithm.warmup_rollouts:
+        state, _ = run_on_host(env, algorithm, unshared(state), algorithm.warmup_rollouts, is_warmup=True)
+    return state
+
+
+def seed_from(key: Key[Array, ""]) -> int:
+    """A seed for the environments' own generators; `key` stays unused for all else."""
+    return int(jr.bits(jr.fold_in(key, 2**31))) % 2**31
+
+
+def unshared(state: Any) -> Any:
+    """A copy that owns its memory, to be used up."""
+    return jax.tree.map(lambda x: jnp.copy(x) if eqx.is_array(x) else x, state)
+
+
+def standing_at(env: HostEnv, state: Any) -> Any:
+    """The state with the environment's observation and mask."""
+    return with_rollout(state, env_state=env.action_mask, observation=env.observation)
+
+
+def with_rollout(state: Any, **fields: Any) -> Any:
+    """The state with these fields of its rollout, as JAX arrays."""
+    rollout = dataclasses.replace(state.rollout, **jax.tree.map(jnp.array, fields))
+    return eqx.tree_at(lambda s: s.rollout, state, rollout)
+
+
+def check_num_envs(algorithm: Any, env: HostEnv) -> None:
+    """Raises: ValueError if `env` is not `algorithm.num_envs` environments."""
+    if env.num_envs != algorithm.num_envs:
+        raise ValueError(
+            f"{type(algorithm).__name__}.num_envs={algorithm.num_envs}, but {env.name} is {env.num_envs} host "
+            f"environments. Set num_envs={env.num_envs}, or make as many environments as the algorithm wants."
+        )
+
+
+def resume_on_host(algorithm: Any, env: HostEnv, state: Any) -> Any:
+    """The state to go on from, whose episodes are begun anew if the environment does not stand where the state says.
+
+    Raises: ValueError if `env` is not `algorithm.num_envs` environments.
+    """
+    check_num_envs(algorithm, env)
+    if env.observation is not None:
+        pairs = zip(jax.tree.leaves(env.observation), jax.tree.leaves(state.rollout.observation), strict=True)
+        if all(np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f") for ours, theirs in pairs):
+            return state
+    warnings.warn(
+        f"{env.name} does not stand where this training state left it, so its episodes begin anew: what is learned from "
+        "here on is not bit for bit what it would have been.",
+        stacklevel=4,
+    )
+    env.reset(seed=seed_from(state.key))
+    zeros = jnp.zeros_like(state.rollout.episode_return), jnp.zeros_like(state.rollout.episode_length)
+    fresh = jax.vmap(lambda k: state.policy.reset(key=k))(jr.split(state.key, env.num_envs))
+    return with_rollout(standing_at(env, state), policy_state=fresh, episode_return=zeros[0], episode_length=zeros[1])

@@ -1,0 +1,157 @@
+"""What is compiled of training on a host environment: acting with every environment once, and learning.
+
+What the policy says stays on the device, on the `Tape`; what the environments say comes over once an iteration.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from perdure._core import select
+
+from ._rollout import Transition, uniform_actor
+
+
+class Tape(NamedTuple):
+    """What the policy says during one rollout, and the random numbers that it says it with."""
+
+    policy_state: PyTree  # now; leaves (num_envs, ...)
+    noise: PyTree  # leaves (num_steps, num_envs, ...)
+    reset_keys: Key[Array, "num_steps num_envs"]
+    policy_states: PyTree  # that went in; leaves (num_steps, num_envs, ...), as those that follow
+    actions: PyTree  # raw
+    extras: PyTree
+
+
+class Seen(NamedTuple):
+    """What the environments say during one rollout: numpy arrays (num_steps, num_envs, ...), see `Transition`."""
+
+    observation: PyTree
+    next_observation: PyTree
+    action_mask: Any
+    next_action_mask: Any
+    reward: Float[np.ndarray, "num_steps num_envs"]
+    terminated: Bool[np.ndarray, "num_steps num_envs"]
+    truncated: Bool[np.ndarray, "num_steps num_envs"]
+
+
+class Program:
+    """Everything of a training that is not an array, hashed once: what the compiled functions are compiled for."""
+
+    def __init__(self, algorithm: Any, state: Any, is_warmup: bool):
+        leaves, self.structure = jax.tree.flatten(state)
+        self.algorithm, self.is_warmup = algorithm, is_warmup
+        self.others = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
+        self._identity = (algorithm, is_warmup, self.structure, self.others)
+        self._hash = hash(self._identity)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Program) and self._identity == other._identity)
+
+    def pack(self, state: Any) -> list[Array]:
+        """The arrays of a state."""
+        return [leaf for leaf in jax.tree.leaves(state) if eqx.is_array(leaf)]
+
+    def unpack(self, arrays: list[Array]) -> Any:
+        """The state with these arrays."""
+        rest = iter(arrays)
+        return jax.tree.unflatten(self.structure, [next(rest) if leaf is None else leaf for leaf in self.others])
+
+    def actor(self, state: Any) -> Any:
+        return uniform_actor(state.env.action_space) if self.is_warmup else self.algorithm.actor(state)
+
+    def split(self, key: Key[Array, ""]) -> Key[Array, " keys"]:
+        """The next key of the training, and the keys to collect and to improve with, as the native loop splits them."""
+        return jr.split(key, 2 if self.is_warmup else 3)
+
+
+def draw(program: Program, state: Any) -> tuple[PyTree, Key[Array, "num_steps num_envs"]]:
+    """Noise and keys for the rollout that starts from `state`."""
+    shape = program.algorithm.num_steps, program.algorithm.num_envs
+    key_noise, key_steps, _ = jr.split(program.split(state.key)[1], 3)
+    noise = jax.vmap(jax.vmap(program.actor(state).noise))(jr.split(key_noise, shape))
+    return noise, jr.split(key_steps, (*shape, 3))[:, :, 2]
+
+
+def speak(program: Program, state: Any, policy_state: PyTree, noise: PyTree, observation: PyTree, mask: Any) -> Any:
+    """What `Actor.act` gives, for every environment."""
+    return jax.vmap(program.actor(state).act)(policy_state, observation, mask, noise)
+
+
+@partial(jax.jit, static_argnums=0)
+def blank_tape(program: Program, arrays: list[Array]) -> Tape:
+    """A tape with nothing on it yet, for the rollout that starts from the state."""
+    state = program.unpack(arrays)
+    noise, reset_keys = draw(program, state)
+    at = state.rollout
+    first = jax.tree.map(lambda x: x[0], noise)
+    _, action, _, extras = jax.eval_shape(
+        partial(speak, program), state, at.policy_state, first, at.observation, state.env.action_mask(at.env_state)
+    )
+    said = at.policy_state, action, extras
+    blank = jax.tree.map(lambda x: jnp.zeros((program.algorithm.num_steps, *x.shape), x.dtype), said)
+    return Tape(at.policy_state, noise, reset_keys, *blank)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=2)
+def act(
+    program: Program,
+    arrays: list[Array],
+    tape: Tape,
+    at: Int[Array, " num_envs"],
+    observation: PyTree,
+    mask: Any,
+    begins: Bool[Array, " num_envs"],
+) -> tuple[Tape, PyTree]:
+    """The tape with the step `at` of each environment spoken on, and the actions to execute."""
+    state = program.unpack(arrays)
+    environments = jnp.arange(at.shape[0])
+    noise, keys = jax.tree.map(lambda x: x.at[at, environments].get(mode="clip"), (tape.noise, tape.reset_keys))
+    before = forget(state.policy, tape.policy_state, begins, keys)
+    policy_state, raw_action, action, extras = speak(program, state, before, noise, observation, mask)
+    # An environment that is ahead of the others speaks past the end of the tape, where it is not heard.
+    *_, states, actions, extras_tape = tape
+    said = jax.tree.map(
+        lambda tape, x: tape.at[at, environments].set(x, mode="drop"),
+        (states, actions, extras_tape),
+        (before, raw_action, extras),
+    )
+    return Tape(policy_state, tape.noise, tape.reset_keys, *said), action
+
+
+def forget(policy: Any, policy_state: PyTree, begins: Any, keys: Key[Array, " num_envs"]) -> PyTree:
+    """The policy's state as it goes into the next step: a fresh one where an episode begins."""
+    return jax.vmap(lambda b, s, k: select(b, policy.reset(key=k), s))(begins, policy_state, keys)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
+def learn(program: Program, arrays: list[Array], tape: Tape, seen: Seen) -> tuple[list[Array], Tape, dict[str, Array]]:
+    """The state after one iteration's learning (storing, in the warm-up), the tape for the next one, and metrics."""
+    state = program.unpack(arrays)
+    transitions = Transition(
+        **seen._asdict(), action=tape.actions, policy_state=tape.policy_states, extras=tape.extras
+    )
+    key, _, *key_improve = program.split(state.key)
+    state = eqx.tree_at(lambda s: s.key, state, key)
+    metrics: dict[str, Array] = {}
+    if program.is_warmup:
+        state = program.algorithm.store(state, transitions)
+    else:
+        state, metrics = program.algorithm.improve(state, transitions, key=key_improve[0])
+    noise, reset_keys = draw(program, state)
+    return program.pack(state), tape._replace(noise=noise, reset_keys=reset_keys), metrics
+
+
+@partial(jax.jit, static_argnums=0)
+def policy_state_after(program: Program, arrays: list[Array], tape: Tape, begins: Bool[Array, " num_envs"]) -> PyTree:
+    """The policy's state as it goes into the first step of the next rollout."""
+    return forget(program.unpack(arrays).policy, tape.policy_state, begins, tape.reset_keys[0])

@@ -1,0 +1,203 @@
+"""Gymnasium environments, one or many side by side, as a training loop on the host wants them (extra `gym`).
+
+Vector environments differ in when they begin the next episode; see
+https://farama.org/Vector-Autoreset-Mode. `HostEnv` hides that: its steps always have both the true successor, which values
+are bootstrapped from, and the observation to act on next.
+"""
+
+from typing import Any, NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from perdure._core import import_extra, register
+from perdure.space import AbstractSpace, Box, Dict, MultiBinary, Tuple, from_gymnasium
+
+from .._base import AbstractEnv, TimeStep
+
+
+class HostStep(NamedTuple):
+    """What one step of all environments gives; numpy arrays with a leading axis `num_envs`."""
+
+    next_observation: PyTree  # the true successor, also where the episode ends
+    next_action_mask: Bool[np.ndarray, "num_envs choices"] | None
+    reward: Float[np.ndarray, " num_envs"]
+    terminated: Bool[np.ndarray, " num_envs"]
+    truncated: Bool[np.ndarray, " num_envs"]
+    happened: Bool[np.ndarray, " num_envs"]  # False where the environment spent the step on beginning an episode
+    begins: Bool[np.ndarray, " num_envs"]  # an episode begins with `observation`
+    observation: PyTree  # to act on next
+    action_mask: Bool[np.ndarray, "num_envs choices"] | None  # of `observation`
+
+
+@register
+@final
+class HostSpec(AbstractEnv):
+    """Stands for a host environment where only its spaces matter, such as in a training state. It cannot be stepped.
+
+    `reset` and `step` have the right shapes and no meaning; the state is the action mask, if there is one.
+    """
+
+    task: str = eqx.field(static=True)
+    observations: AbstractSpace = eqx.field(static=True)
+    actions: AbstractSpace = eqx.field(static=True)
+    has_masks: bool = eqx.field(static=True)
+
+    @property
+    def name(self) -> str:
+        return self.task
+
+    @property
+    def observation_space(self) -> AbstractSpace:
+        return self.observations
+
+    @property
+    def action_space(self) -> AbstractSpace:
+        return self.actions
+
+    def reset(self, *, key: Key[Array, ""]) -> tuple[Any, Any]:
+        mask = jnp.ones(self.actions.mask_size, bool) if self.has_masks else None
+        return mask, self.observations.canonical()
+
+    def step(self, state: Any, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+        no = jnp.zeros((), bool)
+        return TimeStep(state, self.observations.canonical(), jnp.zeros((), jnp.float32), no, no)
+
+    def action_mask(self, state: Any) -> Bool[Array, " mask_size"] | None:
+        return state
+
+
+@final
+class HostEnv:
+    """A `gymnasium.Env`, or a `gymnasium.vector.VectorEnv` of any autoreset mode, to train and evaluate on.
+
+    It has the spaces that policies are made for, so `env=HostEnv(...)` works wherever an environment's spaces are wanted.
+    Environments that tell their legal actions do it by `info["action_mask"]`, as Gymnasium's Taxi does.
+
+    Raises: TypeError for what is neither, or has a space without a counterpart here.
+    """
+
+    def __init__(self, env: Any):
+        gymnasium = import_extra("gymnasium", "gym")
+        if isinstance(env, gymnasium.Env):
+            single = env
+            env = gymnasium.vector.SyncVectorEnv([lambda: single], autoreset_mode="SameStep")
+        elif not isinstance(env, gymnasium.vector.VectorEnv):
+            raise TypeError(
+                f"HostEnv is for Gymnasium's environments, but this is {type(env).__name__}. "
+                "Give a gymnasium.Env or a gymnasium.vector.VectorEnv; environments of perdure.env need no HostEnv."
+            )
+        self.envs = env
+        self.num_envs = int(env.num_envs)
+        self.observation_space = from_gymnasium(env.single_observation_space)
+        self.action_space = from_gymnasium(env.single_action_space)
+        one = getattr(env.unwrapped, "envs", [env])[0]
+        self.name = getattr(one.spec, "id", None) or getattr(one.unwrapped, "name", type(one.unwrapped).__name__)
+        mode = env.metadata.get("autoreset_mode")
+        self._mode = getattr(mode, "value", mode) or "NextStep"  # Gymnasium 1.0 has no other and does not name it
+        vector = gymnasium.vector
+        resets_some = mode is not None and isinstance(env.unwrapped, vector.SyncVectorEnv | vector.AsyncVectorEnv)
+        # A reset by mask right at the end of an episode replaces the step that NextStep would spend on it.
+        self._resets_by_mask = self._mode == "Disabled" or (self._mode == "NextStep" and resets_some)
+        self._resetting = np.zeros(self.num_envs, bool)  # the next step of these only begins an episode
+        self.observation: Any = None  # to act on next; None before the first reset
+        self.action_mask: Bool[np.ndarray, "num_envs choices"] | None = None  # of `observation`
+
+    @property
+    def spec(self) -> HostSpec:
+        """What stands for this environment in a training state."""
+        return HostSpec(self.name, self.observation_space, self.action_space, self.action_mask is not None)
+
+    def reset(self, *, seed: int | None = None) -> Any:
+        """The first observations of new episodes. Environment `i` is seeded with `seed + i`."""
+        observation, info = self.envs.reset(seed=seed)
+        self._resetting = np.zeros(self.num_envs, bool)
+        self.observation, self.action_mask = as_tree(self.observation_space, observation), mask_in(info)
+        return self.observation
+
+    def step(self, action: PyTree) -> HostStep:
+        """What the actions lead to, one for each environment. Begins the next episode where one has ended."""
+        happened = ~self._resetting
+        observation, reward, terminated, truncated, info = self.envs.step(as_action(self.action_space, action))
+        next_observation = observation = as_tree(self.observation_space, observation)
+        next_mask = mask = mask_in(info)
+        done = terminated | truncated
+        begins = self._resetting
+        if self._mode == "SameStep":
+            begins = done
+            if done.any():
+                next_observation, next_mask = self._finals(observation, mask, info, done)
+        elif self._resets_by_mask:
+            begins = done
+            if done.any():
+                observation, info = self.envs.reset(options={"reset_mask": done.astype(bool)})
+                observation, first_mask = as_tree(self.observation_space, observation), mask_in(info)
+                if mask is not None and first_mask is not None:
+                    mask = np.where(done[:, None], first_mask, mask)
+        else:
+            self._resetting = done
+        self.observation, self.action_mask = observation, mask
+        reward = np.asarray(reward, np.float32)
+        return HostStep(
+            next_observation, next_mask, reward, terminated, truncated, happened, begins, observation, mask
+        )
+
+    def _finals(self, observation: PyTree, mask: Any, info: dict, done: np.ndarray) -> tuple[Any, Any]:
+        """Successors and their masks where the vector environment shows the next episode already."""
+        finals = jax.tree.map(np.copy, observation)
+        for i in np.flatnonzero(done):
+            final = as_tree(self.observation_space, info["final_obs"][i])
+            for rows, value in zip(jax.tree.leaves(finals), jax.tree.leaves(final), strict=True):
+                rows[i] = value
+        final_mask = mask_in(info.get("final_info", {}))
+        if mask is None or final_mask is None:
+            return finals, mask
+        return finals, np.where(done[:, None], final_mask, mask)
+
+    def close(self) -> None:
+        """End the environment's processes and windows."""
+        self.envs.close()
+
+
+def make_host(name: str, num_envs: int = 1, *, processes: bool = False, **settings: Any) -> HostEnv:
+    """Gymnasium's environment of that name, `num_envs` times, stepped one after the other or each in its own process.
+
+    `settings` go to `gymnasium.make`. Raises: what `gymnasium.make` raises for an unknown name.
+    """
+    gymnasium = import_extra("gymnasium", "gym")
+    kind = gymnasium.vector.AsyncVectorEnv if processes else gymnasium.vector.SyncVectorEnv
+    return HostEnv(kind([lambda: gymnasium.make(name, **settings)] * num_envs, autoreset_mode="SameStep"))
+
+
+def as_tree(space: AbstractSpace, value: Any) -> PyTree:
+    """A value (or a batch of them) of Gymnasium as a tree of numpy arrays with the dtypes of our space."""
+    match space:
+        case Dict():
+            return {name: as_tree(member, value[name]) for name, member in space.items}
+        case Tuple():
+            return tuple(as_tree(member, part) for member, part in zip(space.spaces, value, strict=True))
+        case Box():
+            return np.asarray(value, space.dtype)
+        case MultiBinary():
+            return np.asarray(value, np.int8)
+    return np.asarray(value, np.int32)
+
+
+def as_action(space: AbstractSpace, action: Any) -> PyTree:
+    """Actions as Gymnasium takes them: numpy arrays of its default dtypes that the environment may write to."""
+    match space:
+        case Dict():
+            return {name: as_action(member, action[name]) for name, member in space.items}
+        case Tuple():
+            return tuple(as_action(member, part) for member, part in zip(space.spaces, action, strict=True))
+    array = np.array(action)
+    return array if isinstance(space, Box) or array.dtype != np.int32 else array.astype(np.int64)
+
+
+def mask_in(info: dict) -> Bool[np.ndarray, "num_envs choices"] | None:
+    """The action masks that a vector environment tells, or None."""
+    mask = info.get("action_mask")
+    return None if mask is None else np.asarray(mask, bool)
