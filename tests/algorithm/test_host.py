@@ -104,7 +104,7 @@ def test_an_environment_that_resets_in_a_step_of_its_own_never_shows_that_step()
     """A vector environment of Gymnasium's own kind, which knows no reset by mask."""
     env = HostEnv(gymnasium.make_vec("CartPole-v1", 3, vectorization_mode="vector_entry_point"))
     policy = MLPQPolicy(env, hidden_sizes=(8,), key=jr.key(0))
-    algorithm = DQN(num_envs=3, num_steps=2, capacity=600, learning_starts=590)
+    algorithm = DQN(num_envs=3, num_steps=2, capacity=600, learning_starts=600)
     state = algorithm.init(env, policy, key=jr.key(0))
     data = jax.tree.map(lambda x: np.asarray(x).reshape(600, *x.shape[2:]), state.buffer.data)
     assert data.terminated.sum() > 10

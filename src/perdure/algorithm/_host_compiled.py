@@ -137,9 +137,7 @@ def forget(policy: Any, policy_state: PyTree, begins: Any, keys: Key[Array, " nu
 def learn(program: Program, arrays: list[Array], tape: Tape, seen: Seen) -> tuple[list[Array], Tape, dict[str, Array]]:
     """The state after one iteration's learning (storing, in the warm-up), the tape for the next one, and metrics."""
     state = program.unpack(arrays)
-    transitions = Transition(
-        **seen._asdict(), action=tape.actions, policy_state=tape.policy_states, extras=tape.extras
-    )
+    transitions = Transition(**seen._asdict(), action=tape.actions, policy_state=tape.policy_states, extras=tape.extras)
     key, _, *key_improve = program.split(state.key)
     state = eqx.tree_at(lambda s: s.key, state, key)
     metrics: dict[str, Array] = {}

@@ -141,9 +141,7 @@ class HostEnv:
             self._resetting = done
         self.observation, self.action_mask = observation, mask
         reward = np.asarray(reward, np.float32)
-        return HostStep(
-            next_observation, next_mask, reward, terminated, truncated, happened, begins, observation, mask
-        )
+        return HostStep(next_observation, next_mask, reward, terminated, truncated, happened, begins, observation, mask)
 
     def _finals(self, observation: PyTree, mask: Any, info: dict, done: np.ndarray) -> tuple[Any, Any]:
         """Successors and their masks where the vector environment shows the next episode already."""
