@@ -117,7 +117,7 @@ def test_an_environment_that_resets_in_a_step_of_its_own_never_shows_that_step()
 
 def test_the_number_of_environments_must_agree():
     algorithm, policy = ppo()
-    with pytest.raises(ValueError, match="PPO.num_envs=2, but .* is 3 host environments. Set num_envs=3"):
+    with pytest.raises(ValueError, match=r"PPO.num_envs=2, but .* is 3 host environments. Set num_envs=3"):
         algorithm.init(host(num_envs=3), policy, key=jr.key(0))
 
 

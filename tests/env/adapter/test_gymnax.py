@@ -75,6 +75,7 @@ def test_the_two_flags_of_gymnax_1_are_taken_as_they_are():
     assert (bool(step.terminated), bool(step.truncated)) == (False, True)
 
 
+@pytest.mark.filterwarnings("ignore:scatter inputs have incompatible types:FutureWarning")  # its own
 @pytest.mark.parametrize("name", ["CartPole-v1", "Catch-bsuite", "Breakout-MinAtar"])
 def test_algorithms_train_on_it(name):
     env = from_gymnax(name)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ def mountain_car(env: MountainCar | MountainCarContinuous, state: np.ndarray) ->
     x, y = at(float(state[0]))
     goal = at(0.45)
     return [
-        *(Bar(a, b, 0.004, GREY) for a, b in zip(track[:-1], track[1:], strict=True)),
+        *(Bar(a, b, 0.004, GREY) for a, b in pairwise(track)),
         Bar(goal, (goal[0], goal[1] + 0.12), 0.006, ORANGE),
         Bar((x, y + 0.03), (x, y + 0.03), 0.03, BLUE),
     ]
