@@ -106,7 +106,7 @@ def test_an_environment_that_resets_in_a_step_of_its_own_never_shows_that_step()
     policy = MLPQPolicy(env, hidden_sizes=(8,), key=jr.key(0))
     algorithm = DQN(num_envs=3, num_steps=2, capacity=600, learning_starts=600)
     state = algorithm.init(env, policy, key=jr.key(0))
-    data = jax.tree.map(lambda x: np.asarray(x).reshape(600, *x.shape[2:]), state.buffer.data)
+    data = jax.tree.map(lambda x: np.asarray(x).reshape(600, *x.shape[3:]), state.buffer.data)
     assert data.terminated.sum() > 10
     assert (data.reward == 1).all()  # a step that only resets has reward 0
     moved = np.abs(data.next_observation - data.observation).max(1)

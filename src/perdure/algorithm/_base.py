@@ -120,7 +120,11 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         Raises: ValueError if `steps` is below 1, TypeError if `env` is missing or not wanted.
         """
         if isinstance(state.env, HostSpec) != (env is not None):
-            wanted = f"on the host environment {state.env.name}; pass it as env=" if env is None else "native; leave out env="
+            wanted = (
+                f"on the host environment {state.env.name}; pass it as env="
+                if env is None
+                else "native; leave out env="
+            )
             raise TypeError(f"This training state is of a training {wanted}.")
         if steps < 1:
             raise ValueError(f"steps={steps}, but training needs at least one environment step.")
@@ -170,9 +174,7 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
 
 
 @eqx.filter_jit
-def init_compiled(
-    algorithm: AbstractAlgorithm[State], env: AbstractEnv, policy: Any, *, key: Key[Array, ""]
-) -> State:
+def init_compiled(algorithm: AbstractAlgorithm[State], env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> State:
     """As `AbstractAlgorithm.init`, on a native environment."""
     state = algorithm.begin(env, policy, key=key)
     arrays, static = eqx.partition(state, eqx.is_array)

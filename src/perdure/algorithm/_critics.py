@@ -44,8 +44,13 @@ class DeterministicLearner(AbstractLearner):
 
     @classmethod
     def start(
-        cls, policy: AbstractDeterministicPolicy, critics: QFunction, optimizer: optax.GradientTransformation
+        cls,
+        policy: AbstractDeterministicPolicy,
+        critics: QFunction,
+        policy_optimizer: optax.GradientTransformation,
+        critics_optimizer: optax.GradientTransformation,
     ) -> "DeterministicLearner":
         """Targets like the networks, nothing learned yet."""
         targets = parameters_of(policy), parameters_of(critics)
-        return cls(policy, critics, *targets, *(optimizer.init(t) for t in targets), jnp.zeros((), jnp.int32))
+        states = policy_optimizer.init(targets[0]), critics_optimizer.init(targets[1])
+        return cls(policy, critics, *targets, *states, jnp.zeros((), jnp.int32))

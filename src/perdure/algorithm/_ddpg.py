@@ -5,6 +5,7 @@ from typing import ClassVar, final
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from perdure._core import register
 from perdure.policy import AbstractDeterministicPolicy, QFunction
 
 from ._critics import DeterministicLearner, new_critics, values_of
@@ -15,6 +16,7 @@ from ._replay import Batch
 from ._rollout import Actor
 
 
+@register
 @final
 class DDPG(AbstractOffPolicy):
     """A critic learns what actions are worth; a deterministic actor follows its gradient.
@@ -38,7 +40,8 @@ class DDPG(AbstractOffPolicy):
     noise: float = 0.1  # standard deviation while exploring, of actions normalised to [-1, 1]
 
     def init_learner(self, policy: AbstractDeterministicPolicy, *, key: Key[Array, ""]) -> DeterministicLearner:
-        return DeterministicLearner.start(policy, new_critics(policy, 1, key=key), self.optimizer())
+        critics = new_critics(policy, 1, key=key)
+        return DeterministicLearner.start(policy, critics, self.optimizer(), self.critic_optimizer())
 
     def explore(self, learner: DeterministicLearner, iteration: Int[Array, ""]) -> Actor:
         return noisy_actor(learner.policy, self.noise)
@@ -46,7 +49,6 @@ class DDPG(AbstractOffPolicy):
     def update(
         self, learner: DeterministicLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
     ) -> tuple[DeterministicLearner, dict[str, Array], Float[Array, " batch"]]:
-        optimizer = self.optimizer()
         policy_target = with_parameters(learner.policy, learner.policy_target)
         critics_target = with_parameters(learner.critics, learner.critics_target)
         next_action = batch.after(lambda s, o, _: policy_target.actor(s, o))
@@ -57,14 +59,18 @@ class DDPG(AbstractOffPolicy):
             q = values_of(critics, batch.now, batch.action)[0, :, 0]
             return batch.mean(jnp.square(q - y)), q
 
-        critics, critics_optimizer, q = descend(optimizer, learner.critics_optimizer, learner.critics, critic_loss)
+        critics, critics_optimizer, q = descend(
+            self.critic_optimizer(), learner.critics_optimizer, learner.critics, critic_loss
+        )
 
         def policy_loss(policy: AbstractDeterministicPolicy) -> tuple[Float[Array, ""], Float[Array, ""]]:
             action = batch.now(lambda s, o, _: policy.actor(s, o))
             loss = -batch.mean(values_of(critics, batch.now, action)[0, :, 0])
             return loss, loss
 
-        policy, policy_optimizer, loss = descend(optimizer, learner.policy_optimizer, learner.policy, policy_loss)
+        policy, policy_optimizer, loss = descend(
+            self.optimizer(), learner.policy_optimizer, learner.policy, policy_loss
+        )
         learner = DeterministicLearner(
             policy,
             critics,

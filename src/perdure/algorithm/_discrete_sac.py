@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
+from perdure._core import register
 from perdure.policy import AbstractSACPolicy, QFunction
 from perdure.space import Discrete
 
@@ -17,6 +18,7 @@ from ._replay import Batch
 from ._soft import AbstractSoftActorCritic
 
 
+@register
 @final
 class DiscreteSAC(AbstractSoftActorCritic):
     """Soft actor-critic with exact expectations over the actions in place of samples.

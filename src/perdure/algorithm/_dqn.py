@@ -5,6 +5,7 @@ from typing import ClassVar, final
 import optax
 from jaxtyping import Array, Float
 
+from perdure._core import register
 from perdure.policy import AbstractQPolicy
 
 from ._math import best_action, td_target, value_of
@@ -12,6 +13,7 @@ from ._q_learning import AbstractQLearning
 from ._replay import Batch
 
 
+@register
 @final
 class DQN(AbstractQLearning):
     """Regresses action values on targets from a slowly changing copy of the network.

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from perdure._core import select
 
-from ._rollout import Transition, uniform_actor
+from ._rollout import Transition, rollout_noise, uniform_actor
 
 
 class Tape(NamedTuple):
@@ -78,7 +78,7 @@ def draw(program: Program, state: Any) -> tuple[PyTree, Key[Array, "num_steps nu
     """Noise and keys for the rollout that starts from `state`."""
     shape = program.algorithm.num_steps, program.algorithm.num_envs
     key_noise, key_steps, _ = jr.split(program.split(state.key)[1], 3)
-    noise = jax.vmap(jax.vmap(program.actor(state).noise))(jr.split(key_noise, shape))
+    noise = rollout_noise(program.actor(state), *shape, key=key_noise)
     return noise, jr.split(key_steps, (*shape, 3))[:, :, 2]
 
 

@@ -135,8 +135,14 @@ def with_parameters(module: Module, parameters: PyTree) -> Module:
     return eqx.combine(parameters, split_trainable(module)[1])
 
 
-def adam(learning_rate: float, max_gradient_norm: float | None) -> optax.GradientTransformation:
-    """Adam, on gradients clipped by their global norm if there is a limit to it."""
+OPTIMIZERS = {name: getattr(optax, name) for name in ("adabelief", "adam", "adamw", "lion", "nadam", "rmsprop", "sgd")}
+
+
+def new_optimizer(
+    name: str, learning_rate: float | optax.Schedule, max_gradient_norm: float | None, **settings: Any
+) -> optax.GradientTransformation:
+    """One of `OPTIMIZERS`, on gradients clipped by their global norm if there is a limit to it."""
+    optimizer = OPTIMIZERS[name](learning_rate, **settings)
     if max_gradient_norm is None:
-        return optax.adam(learning_rate)
-    return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optax.adam(learning_rate))
+        return optimizer
+    return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optimizer)

@@ -17,7 +17,7 @@ from perdure.policy import AbstractPolicy, is_stateful, update_normalizer
 from ._base import AbstractAlgorithm
 from ._buffer import Buffer
 from ._evaluate import flatten
-from ._math import adam
+from ._math import new_optimizer
 from ._priorities import Priorities
 from ._replay import Batch, batch_of_sequences, batch_of_steps
 from ._reward_scale import RewardScale
@@ -57,6 +57,10 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
     """
 
     learning_rate: float = 3e-4
+    critic_learning_rate: float | None = None  # of critics beside the policy; None: as `learning_rate`
+    optimizer_name: str = (
+        "adam"  # of all networks: adabelief, adam, adamw, lion, nadam, rmsprop or sgd, as optax has them
+    )
     num_envs: int = 1
     num_steps: int = 1  # of each environment between two rounds of updates
     num_updates: int = 1  # in one round
@@ -101,8 +105,13 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         """The learner after one update, scalars to log, and how wrong the values were: what priorities are made of."""
 
     def optimizer(self) -> optax.GradientTransformation:
-        """The optimiser of every network."""
-        return adam(self.learning_rate, self.max_gradient_norm)
+        """The optimiser of the policy, and of a temperature."""
+        return new_optimizer(self.optimizer_name, self.learning_rate, self.max_gradient_norm)
+
+    def critic_optimizer(self) -> optax.GradientTransformation:
+        """The optimiser of critics beside the policy."""
+        rate = self.learning_rate if self.critic_learning_rate is None else self.critic_learning_rate
+        return new_optimizer(self.optimizer_name, rate, self.max_gradient_norm)
 
     def window_length(self, policy: Any) -> int:
         """Consecutive steps that one draw from the buffer takes."""

@@ -7,12 +7,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from perdure._core import register
+
 from ._evaluate import Batch, Evaluation
-from ._math import normalize
+from ._math import new_optimizer, normalize
 from ._on_policy import AbstractOnPolicy
 from ._settings import check_settings
 
 
+@register
 @final
 class PPO(AbstractOnPolicy):
     """Learns from each rollout in several epochs, keeping the new policy near the one that collected it.
@@ -32,6 +35,7 @@ class PPO(AbstractOnPolicy):
     """
 
     learning_rate: float = 2.5e-4
+    optimizer_name: str = "adam"  # adabelief, adam, adamw, lion, nadam, rmsprop or sgd, as optax has them
     anneal_timesteps: int | None = None  # environment steps over which the learning rate falls linearly to zero
     num_envs: int = 4
     num_steps: int = 128  # of each environment, in one rollout
@@ -65,10 +69,11 @@ class PPO(AbstractOnPolicy):
             )
 
     def optimizer(self) -> optax.GradientTransformation:
-        adam = optax.adam(self.learning_rate_schedule(), eps=1e-5)
-        return optax.flatten(
-            optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), adam)
-        )  # one array, one kernel
+        settings = {"eps": 1e-5} if self.optimizer_name == "adam" else {}
+        optimizer = new_optimizer(
+            self.optimizer_name, self.learning_rate_schedule(), self.max_gradient_norm, **settings
+        )
+        return optax.flatten(optimizer)  # one array, one kernel
 
     def clip_at(self, iteration: Int[Array, ""]) -> float | Float[Array, ""]:
         """`clip`, or what is left of it."""

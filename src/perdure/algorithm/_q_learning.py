@@ -47,6 +47,13 @@ class AbstractQLearning(AbstractOffPolicy):
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """How far off each step's value is, as a loss, and that value."""
 
+    def __check_init__(self) -> None:
+        if self.critic_learning_rate is not None:
+            raise ValueError(
+                f"{type(self).__name__}.critic_learning_rate = {self.critic_learning_rate}, but the policy is its own critic. "
+                "Set learning_rate."
+            )
+
     def init_learner(self, policy: Any, *, key: Key[Array, ""]) -> QLearner:
         parameters = parameters_of(policy)
         return QLearner(policy, parameters, self.optimizer().init(parameters), jnp.zeros((), jnp.int32))

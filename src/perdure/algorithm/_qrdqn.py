@@ -5,6 +5,7 @@ from typing import ClassVar, final
 import jax
 from jaxtyping import Array, Float
 
+from perdure._core import register
 from perdure.policy import AbstractQuantileQPolicy
 
 from ._math import best_action, quantile_huber, td_target, value_of
@@ -12,6 +13,7 @@ from ._q_learning import AbstractQLearning
 from ._replay import Batch
 
 
+@register
 @final
 class QRDQN(AbstractQLearning):
     """Learns quantiles of the return of each action, and acts on their mean.

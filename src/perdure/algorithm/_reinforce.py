@@ -5,12 +5,15 @@ from typing import ClassVar, final
 import optax
 from jaxtyping import Array, Float, Int
 
+from perdure._core import register
+
 from ._evaluate import Batch, Evaluation
 from ._math import normalize, policy_gradient_loss
 from ._on_policy import AbstractOnPolicy
 from ._settings import check_settings
 
 
+@register
 @final
 class REINFORCE(AbstractOnPolicy):
     """One gradient step on whole returns: what followed an action, less what was expected.

@@ -5,6 +5,7 @@ from typing import ClassVar, final
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from perdure._core import register
 from perdure.policy import AbstractSACPolicy, QFunction
 
 from ._critics import new_critics, values_of
@@ -13,6 +14,7 @@ from ._replay import Batch
 from ._soft import AbstractSoftActorCritic, sampled
 
 
+@register
 @final
 class SAC(AbstractSoftActorCritic):
     """Learns to be as random as it can be while earning what it can.

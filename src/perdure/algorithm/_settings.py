@@ -7,6 +7,8 @@ from typing import Any
 from perdure.env import AbstractEnv
 from perdure.policy import check_same_spaces
 
+from ._math import OPTIMIZERS
+
 AT_LEAST_ONE = {
     "num_envs",
     "num_steps",
@@ -32,6 +34,7 @@ UNIT_INTERVAL = {
 }
 POSITIVE = {
     "learning_rate",
+    "critic_learning_rate",
     "clip",
     "value_clip",
     "target_kl",
@@ -63,6 +66,10 @@ def check_settings(settings: Any) -> None:
         (POSITIVE, lambda x: 0 < x < math.inf, "must be positive and finite"),
         (NOT_NEGATIVE, lambda x: 0 <= x < math.inf, "must be zero or more, and finite"),
     )
+    name = getattr(settings, "optimizer_name", "adam")
+    if name not in OPTIMIZERS:
+        known = ", ".join(OPTIMIZERS)
+        raise ValueError(f"{type(settings).__name__}.optimizer_name = {name!r} is not known. Use one of {known}.")
     for field in dataclasses.fields(settings):
         value, where = getattr(settings, field.name), f"{type(settings).__name__}.{field.name}"
         for names, holds, wanted in rules:

@@ -88,8 +88,8 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
         critics = self.new_critics(policy, key=key)
         parameters, target = parameters_of(policy), parameters_of(critics)
         log_temperature = jnp.log(1.0 if self.temperature is None else self.temperature)
-        states = (self.optimizer().init(x) for x in (parameters, target, log_temperature))
-        policy_optimizer, critics_optimizer, temperature_optimizer = states
+        policy_optimizer, temperature_optimizer = (self.optimizer().init(x) for x in (parameters, log_temperature))
+        critics_optimizer = self.critic_optimizer().init(target)
         return SoftLearner(
             policy, critics, target, policy_optimizer, critics_optimizer, log_temperature, temperature_optimizer
         )
@@ -123,7 +123,7 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
             return batch.mean(losses), (batch.mean(losses), q)
 
         critics, critics_optimizer, (q_loss, q) = descend(
-            optimizer, learner.critics_optimizer, learner.critics, critic_loss
+            self.critic_optimizer(), learner.critics_optimizer, learner.critics, critic_loss
         )
 
         def policy_loss(policy: AbstractSACPolicy) -> tuple[Float[Array, ""], tuple[Array, Array]]:

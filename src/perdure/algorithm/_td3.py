@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from perdure._core import register
 from perdure.policy import AbstractDeterministicPolicy, QFunction
 
 from ._critics import DeterministicLearner, new_critics, values_of
@@ -17,6 +18,7 @@ from ._replay import Batch
 from ._rollout import Actor
 
 
+@register
 @final
 class TD3(AbstractOffPolicy):
     """Deterministic policy gradients, with three remedies against values that are too high.
@@ -42,7 +44,8 @@ class TD3(AbstractOffPolicy):
     policy_delay: int = 2  # updates of the critics to one of the policy and of all targets
 
     def init_learner(self, policy: AbstractDeterministicPolicy, *, key: Key[Array, ""]) -> DeterministicLearner:
-        return DeterministicLearner.start(policy, new_critics(policy, 2, key=key), self.optimizer())
+        critics = new_critics(policy, 2, key=key)
+        return DeterministicLearner.start(policy, critics, self.optimizer(), self.critic_optimizer())
 
     def explore(self, learner: DeterministicLearner, iteration: Int[Array, ""]) -> Actor:
         return noisy_actor(learner.policy, self.noise)
@@ -66,7 +69,7 @@ class TD3(AbstractOffPolicy):
             return batch.mean(jnp.square(q - y).sum(0)), q
 
         critics, critics_optimizer, q = descend(
-            self.optimizer(), learner.critics_optimizer, learner.critics, critic_loss
+            self.critic_optimizer(), learner.critics_optimizer, learner.critics, critic_loss
         )
         updates = learner.updates + 1
         slow = learner.policy_target, learner.critics_target, parameters_of(learner.policy), learner.policy_optimizer

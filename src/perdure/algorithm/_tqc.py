@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from perdure._core import register
 from perdure.policy import AbstractSACPolicy, QFunction
 
 from ._critics import new_critics, values_of
@@ -14,6 +15,7 @@ from ._replay import Batch
 from ._soft import AbstractSoftActorCritic, sampled
 
 
+@register
 @final
 class TQC(AbstractSoftActorCritic):
     """Soft actor-critic whose critics give quantiles of the return; the highest of all are left out of the target.
