@@ -24,13 +24,13 @@ compiled = None
 def compile_() -> None:
     global compiled
     jax.clear_caches()
-    compiled = run_compiled.lower(algorithm, state, jnp.asarray(1)).compile()
+    compiled = run_compiled.lower(algorithm, state, jnp.asarray(1), jnp.asarray(jnp.inf)).compile()
 
 
 def run() -> int:
     global state
     state = jax.tree.map(lambda x: x.copy() if eqx.is_array(x) else x, state)
-    state, log = compiled(algorithm, state, jnp.asarray(CHUNK))
+    state, log = compiled(algorithm, state, jnp.asarray(CHUNK), jnp.asarray(jnp.inf))
     jax.block_until_ready(log)
     return CHUNK * algorithm.steps_per_iteration
 

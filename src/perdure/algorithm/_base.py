@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random as jr
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from perdure.callback import AbstractCallback, ProgressBar, Record
 from perdure.env import AbstractEnv
@@ -110,14 +110,22 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         return self.steps_before_learning + int(state.iteration) * self.steps_per_iteration
 
     def run(
-        self, state: State, steps: int, *, callbacks: Sequence[AbstractCallback] = (), env: HostEnv | None = None
+        self,
+        state: State,
+        steps: int,
+        *,
+        episodes: int | None = None,
+        callbacks: Sequence[AbstractCallback] = (),
+        env: HostEnv | None = None,
     ) -> State:
         """The state after at least `steps` more environment steps (whole iterations). `state` itself stays valid.
+
+        With `episodes` it ends earlier, after the iteration in which so many have ended.
 
         `env` is the host environment of a training on one; if it has moved on since, its episodes begin anew, with a
         warning. Ctrl-C ends it early: the state up to there is returned, with a warning.
 
-        Raises: ValueError if `steps` is below 1, TypeError if `env` is missing or not wanted.
+        Raises: ValueError if `steps` or `episodes` is below 1, TypeError if `env` is missing or not wanted.
         """
         if isinstance(state.env, HostSpec) != (env is not None):
             wanted = (
@@ -128,11 +136,13 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
             raise TypeError(f"This training state is of a training {wanted}.")
         if steps < 1:
             raise ValueError(f"steps={steps}, but training needs at least one environment step.")
+        if episodes is not None and episodes < 1:
+            raise ValueError(f"episodes={episodes}, but at least one is needed. Leave it out to go by steps alone.")
         iterations = -(-steps // self.steps_per_iteration)
         if env is None:
-            return drive(self, state, int(state.iteration) + iterations, callbacks, run_compiled)
+            return drive(self, state, int(state.iteration) + iterations, episodes, callbacks, run_compiled)
         state = resume_on_host(self, env, state)
-        return drive(self, state, int(state.iteration) + iterations, callbacks, partial(run_on_host, env))
+        return drive(self, state, int(state.iteration) + iterations, episodes, callbacks, partial(run_on_host, env))
 
     def train(
         self,
@@ -195,12 +205,12 @@ def init_compiled(algorithm: AbstractAlgorithm[State], env: AbstractEnv, policy:
 
 @eqx.filter_jit(donate="all-except-first")
 def run_compiled(
-    algorithm: AbstractAlgorithm[State], state: State, iterations: Int[Array, ""]
+    algorithm: AbstractAlgorithm[State], state: State, iterations: Int[Array, ""], episodes: Float[Array, ""]
 ) -> tuple[State, dict[str, Array]]:
     """`iterations` (at most `CHUNK`) iterations in one compiled loop, and the metrics of each.
 
-    The number of iterations is an argument, so every call runs the same program, whatever the length: that is what makes
-    resuming exact. The state's memory is reused for the result.
+    Less, if before that so many `episodes` have ended. Both are arguments, so every call runs the same program, whatever
+    the length: that is what makes resuming exact. The state's memory is reused for the result.
     """
     arrays, static = eqx.partition(state, eqx.is_array)
 
@@ -208,23 +218,30 @@ def run_compiled(
         state, metrics = algorithm.iterate(eqx.combine(arrays, static))
         return eqx.filter(state, eqx.is_array), metrics
 
-    def body(i: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        arrays, metrics = iterate(carry[0])
-        return arrays, jax.tree.map(lambda log, x: log.at[i].set(x), carry[1], metrics)
+    def goes_on(carry: tuple[Array, Array, Any, Any]) -> Bool[Array, ""]:
+        return (carry[0] < iterations) & (carry[1] < episodes)
+
+    def body(carry: tuple[Array, Array, Any, Any]) -> tuple[Array, Array, Any, Any]:
+        i, ended, arrays, log = carry
+        arrays, metrics = iterate(arrays)
+        log = jax.tree.map(lambda log, x: log.at[i].set(x), log, metrics)
+        return i + 1, ended + metrics["episodes"], arrays, log
 
     empty = jax.tree.map(lambda x: jnp.zeros((CHUNK, *x.shape), x.dtype), jax.eval_shape(iterate, arrays)[1])
-    arrays, metrics = jax.lax.fori_loop(0, iterations, body, (arrays, empty))
-    return eqx.combine(arrays, static), metrics
+    start = jnp.zeros((), jnp.int32), jnp.zeros(()), arrays, empty
+    *_, arrays, log = jax.lax.while_loop(goes_on, body, start)
+    return eqx.combine(arrays, static), log
 
 
 def drive(
     algorithm: AbstractAlgorithm[State],
     state: State,
     last: int,
+    episodes: int | None,
     callbacks: Sequence[AbstractCallback],
     run_chunk: Callable[..., tuple[State, dict[str, Array]]],
 ) -> State:
-    """Run up to iteration `last` in chunks, telling callbacks between them.
+    """Run up to iteration `last`, or till `episodes` have ended, in chunks, telling callbacks between them.
 
     Where the chunks are cut depends on the clock and on the callbacks; what they compute does not.
     """
@@ -241,16 +258,19 @@ def drive(
 
     for callback in callbacks:
         callback.on_start(record({}, 0.0))
-    size, stop, metrics = 1, False, dict[str, float]()
+    size, stop, metrics, left = 1, False, dict[str, float](), float("inf") if episodes is None else float(episodes)
     with catch_interrupt() as interrupted:
         while at < last and not stop and not interrupted():
             size = min(size, last - at, *(iterations_until_due(c, at, steps_at) for c in callbacks))
             before, chunk_began = at, time.perf_counter()
-            state, log = run_chunk(algorithm, state, jnp.asarray(size, jnp.int32))
+            state, log = run_chunk(algorithm, state, jnp.asarray(size, jnp.int32), jnp.asarray(left, jnp.float32))
+            at = int(state.iteration)
+            seconds, size = time.perf_counter() - chunk_began, at - before
             metrics = summary(jax.device_get(log), size)
-            seconds, at = time.perf_counter() - chunk_began, at + size
+            left -= metrics["episodes"]
+            stop = left <= 0
             for callback in callbacks:  # every one is told, even if an earlier one stops
-                if iterations_until_due(callback, before, steps_at) == at - before or callback.frequency is None:
+                if stop or iterations_until_due(callback, before, steps_at) == size or callback.frequency is None:
                     stop = callback.on_chunk(record(metrics, size * algorithm.steps_per_iteration / seconds)) or stop
             if before > first:  # the first chunk also compiled, so its time says nothing
                 size = int(np.clip(size * CHUNK_SECONDS / seconds, 1, CHUNK))

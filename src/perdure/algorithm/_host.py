@@ -78,13 +78,13 @@ def collect_on_host(
 
 
 def run_on_host(
-    env: HostEnv, algorithm: Any, state: Any, iterations: Any, *, is_warmup: bool = False
+    env: HostEnv, algorithm: Any, state: Any, iterations: Any, episodes: Any = np.inf, *, is_warmup: bool = False
 ) -> tuple[Any, dict[str, Any]]:
     """As `run_compiled`, on a host environment that stands where `state` says; `state` is used up."""
     program = Program(algorithm, state, is_warmup)
     arrays, progress, log = program.pack(state), Progress(state.rollout), []
     tape = blank_tape(program, arrays)
-    for _ in range(int(iterations)):
+    while len(log) < iterations and sum(metrics["episodes"] for metrics in log) < episodes:
         tape, seen, ended = collect_on_host(program, arrays, tape, env, progress)
         arrays, tape, metrics = learn(program, arrays, tape, seen)
         log.append({**metrics, **dict(zip(("episodes", "return_sum", "length_sum"), ended, strict=True))})
