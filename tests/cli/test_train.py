@@ -4,7 +4,8 @@ import jax
 import pytest
 from jax import random as jr
 
-from perdure.cli._train import KINDS, ROLES, PolicySettings, new_policy
+from perdure.cli._train import PolicySettings, new_policy
+from perdure.models import KINDS, ROLES
 from perdure.env import make
 
 

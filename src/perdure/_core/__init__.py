@@ -10,9 +10,17 @@ from ._errors import (
     MissingExtraError as MissingExtraError,
     import_extra as import_extra,
 )
-from ._files import atomic_write as atomic_write, read_bytes as read_bytes, sha256 as sha256, with_suffix as with_suffix
+from ._files import (
+    atomic_write as atomic_write,
+    fsync_directory as fsync_directory,
+    read_bytes as read_bytes,
+    sha256 as sha256,
+    with_suffix as with_suffix,
+)
 from ._json import dumps_json as dumps_json, loads_json as loads_json
 from ._leaves import (
+    describe_leaf as describe_leaf,
+    is_stored as is_stored,
     leaf_from_numpy as leaf_from_numpy,
     leaf_to_numpy as leaf_to_numpy,
     leaves_with_paths as leaves_with_paths,

@@ -6,6 +6,8 @@ from ._ddpg import DDPG as DDPG
 from ._discrete_sac import DiscreteSAC as DiscreteSAC
 from ._dqn import DQN as DQN
 from ._math import gae as gae, polyak as polyak, quantile_huber as quantile_huber, td_target as td_target
+from ._off_policy import AbstractOffPolicy as AbstractOffPolicy
+from ._on_policy import AbstractOnPolicy as AbstractOnPolicy
 from ._ppo import PPO as PPO
 from ._qrdqn import QRDQN as QRDQN
 from ._reinforce import REINFORCE as REINFORCE

@@ -13,7 +13,7 @@ from ._on_policy import AbstractOnPolicy
 from ._settings import check_settings
 
 
-@register
+@register(name="algorithm.A2C")
 @final
 class A2C(AbstractOnPolicy):
     """One gradient step on each short rollout, along the policy gradient with a learned baseline.

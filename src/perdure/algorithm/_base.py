@@ -18,7 +18,7 @@ from perdure.callback import AbstractCallback, ProgressBar, Record
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv, HostSpec
 
-from ._host import init_on_host, resume_on_host, run_on_host
+from ._host import init_on_host, resume_on_host, run_on_host, warm_up_on_host
 from ._interrupt import catch_interrupt
 from ._rollout import Actor, Rollout, Transition, collect, uniform_actor
 
@@ -94,6 +94,16 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         if isinstance(env, HostEnv):
             return init_on_host(self, env, policy, key=key)
         return init_compiled(self, env, policy, key=key)
+
+    def refill(self, state: State, *, env: HostEnv | None = None) -> State:
+        """A state that was loaded without its replay buffer, with the warm-up stored anew. These steps are not counted."""
+        if not self.warmup_rollouts:
+            return state
+        return (
+            warm_up_compiled(self, state)
+            if env is None
+            else warm_up_on_host(self, env, resume_on_host(self, env, state))
+        )
 
     def iterate(self, state: State) -> tuple[State, dict[str, Array]]:
         """One iteration: collect, then learn. Metrics are scalars, and sums over the episodes that ended."""
@@ -186,7 +196,13 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
 @eqx.filter_jit
 def init_compiled(algorithm: AbstractAlgorithm[State], env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> State:
     """As `AbstractAlgorithm.init`, on a native environment."""
-    state = algorithm.begin(env, policy, key=key)
+    return warm_up_compiled(algorithm, algorithm.begin(env, policy, key=key))
+
+
+@eqx.filter_jit
+def warm_up_compiled(algorithm: AbstractAlgorithm[State], state: State) -> State:
+    """With the warm-up stored, on a native environment."""
+    env, policy = state.env, state.policy
     arrays, static = eqx.partition(state, eqx.is_array)
 
     def warm_up(arrays: Any, _: None) -> tuple[Any, None]:
@@ -252,12 +268,12 @@ def drive(
     def steps_at(iteration: int) -> int:
         return algorithm.steps_before_learning + iteration * algorithm.steps_per_iteration
 
-    def record(metrics: dict[str, float], speed: float) -> Record:
+    def record(metrics: dict[str, float], ended: np.ndarray, speed: float) -> Record:
         elapsed = time.perf_counter() - began
-        return Record(steps_at(at), steps_at(last), at, elapsed, speed, metrics, type(algorithm).__name__, state)
+        return Record(steps_at(at), steps_at(last), at, elapsed, speed, metrics, ended, type(algorithm).__name__, state)
 
     for callback in callbacks:
-        callback.on_start(record({}, 0.0))
+        callback.on_start(record({}, np.zeros((0, 2)), 0.0))
     size, stop, metrics, left = 1, False, dict[str, float](), float("inf") if episodes is None else float(episodes)
     with catch_interrupt() as interrupted:
         while at < last and not stop and not interrupted():
@@ -266,17 +282,18 @@ def drive(
             state, log = run_chunk(algorithm, state, jnp.asarray(size, jnp.int32), jnp.asarray(left, jnp.float32))
             at = int(state.iteration)
             seconds, size = time.perf_counter() - chunk_began, at - before
-            metrics = summary(jax.device_get(log), size)
+            log = jax.device_get(log)
+            metrics, ended = summary(log, size), np.stack([log["episodes"], log["return_sum"]], axis=1)[:size]
             left -= metrics["episodes"]
             stop = left <= 0
             for callback in callbacks:  # every one is told, even if an earlier one stops
                 if stop or iterations_until_due(callback, before, steps_at) == size or callback.frequency is None:
-                    stop = callback.on_chunk(record(metrics, size * algorithm.steps_per_iteration / seconds)) or stop
+                    stop = callback.on_chunk(record(metrics, ended, size * algorithm.steps_per_iteration / seconds)) or stop
             if before > first:  # the first chunk also compiled, so its time says nothing
                 size = int(np.clip(size * CHUNK_SECONDS / seconds, 1, CHUNK))
     speed = (at - first) * algorithm.steps_per_iteration / max(time.perf_counter() - began, 1e-9)
     for callback in callbacks:
-        callback.on_end(record(metrics, speed))
+        callback.on_end(record(metrics, np.zeros((0, 2)), speed))
     if interrupted():
         warnings.warn(
             f"Interrupted after {steps_at(at)} of {steps_at(last)} steps; what was learned so far is kept.",

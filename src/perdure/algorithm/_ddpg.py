@@ -16,7 +16,7 @@ from ._replay import Batch
 from ._rollout import Actor
 
 
-@register
+@register(name="algorithm.DDPG")
 @final
 class DDPG(AbstractOffPolicy):
     """A critic learns what actions are worth; a deterministic actor follows its gradient.

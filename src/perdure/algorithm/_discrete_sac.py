@@ -18,7 +18,7 @@ from ._replay import Batch
 from ._soft import AbstractSoftActorCritic
 
 
-@register
+@register(name="algorithm.DiscreteSAC")
 @final
 class DiscreteSAC(AbstractSoftActorCritic):
     """Soft actor-critic with exact expectations over the actions in place of samples.

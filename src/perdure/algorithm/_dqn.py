@@ -13,7 +13,7 @@ from ._q_learning import AbstractQLearning
 from ._replay import Batch
 
 
-@register
+@register(name="algorithm.DQN")
 @final
 class DQN(AbstractQLearning):
     """Regresses action values on targets from a slowly changing copy of the network.

@@ -108,9 +108,12 @@ def init_on_host(algorithm: Any, env: HostEnv, policy: Any, *, key: Key[Array, "
     env.reset(seed=seed_from(key))
     state = eqx.filter_jit(lambda policy, key: algorithm.begin(env.spec, policy, key=key))(policy, key)
     state = standing_at(env, state)
-    if algorithm.warmup_rollouts:
-        state, _ = run_on_host(env, algorithm, unshared(state), algorithm.warmup_rollouts, is_warmup=True)
-    return state
+    return warm_up_on_host(algorithm, env, state) if algorithm.warmup_rollouts else state
+
+
+def warm_up_on_host(algorithm: Any, env: HostEnv, state: Any) -> Any:
+    """With the warm-up stored; `env` stands where `state` says."""
+    return run_on_host(env, algorithm, unshared(state), algorithm.warmup_rollouts, is_warmup=True)[0]
 
 
 def seed_from(key: Key[Array, ""]) -> int:

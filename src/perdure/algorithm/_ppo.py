@@ -15,7 +15,7 @@ from ._on_policy import AbstractOnPolicy
 from ._settings import check_settings
 
 
-@register
+@register(name="algorithm.PPO")
 @final
 class PPO(AbstractOnPolicy):
     """Learns from each rollout in several epochs, keeping the new policy near the one that collected it.

@@ -13,7 +13,7 @@ from ._q_learning import AbstractQLearning
 from ._replay import Batch
 
 
-@register
+@register(name="algorithm.QRDQN")
 @final
 class QRDQN(AbstractQLearning):
     """Learns quantiles of the return of each action, and acts on their mean.

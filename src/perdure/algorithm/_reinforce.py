@@ -13,7 +13,7 @@ from ._on_policy import AbstractOnPolicy
 from ._settings import check_settings
 
 
-@register
+@register(name="algorithm.REINFORCE")
 @final
 class REINFORCE(AbstractOnPolicy):
     """One gradient step on whole returns: what followed an action, less what was expected.

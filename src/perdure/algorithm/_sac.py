@@ -14,7 +14,7 @@ from ._replay import Batch
 from ._soft import AbstractSoftActorCritic, sampled
 
 
-@register
+@register(name="algorithm.SAC")
 @final
 class SAC(AbstractSoftActorCritic):
     """Learns to be as random as it can be while earning what it can.

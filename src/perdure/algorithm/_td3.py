@@ -18,7 +18,7 @@ from ._replay import Batch
 from ._rollout import Actor
 
 
-@register
+@register(name="algorithm.TD3")
 @final
 class TD3(AbstractOffPolicy):
     """Deterministic policy gradients, with three remedies against values that are too high.

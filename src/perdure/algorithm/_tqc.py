@@ -15,7 +15,7 @@ from ._replay import Batch
 from ._soft import AbstractSoftActorCritic, sampled
 
 
-@register
+@register(name="algorithm.TQC")
 @final
 class TQC(AbstractSoftActorCritic):
     """Soft actor-critic whose critics give quantiles of the return; the highest of all are left out of the target.

@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -14,6 +17,7 @@ class Record:
     elapsed_seconds: float  # since this call began, compilation included
     steps_per_second: float  # over the last chunk; over everything in `on_end`
     metrics: dict[str, float]  # means over the last chunk; `episode_return` is NaN where no episode ended
+    ended: Float[np.ndarray, "iterations 2"]  # of each iteration of the chunk: episodes that ended, sum of their returns
     algorithm: str
     state: Any  # the training state; `state.policy` acts
 

@@ -1,5 +1,6 @@
-"""Policies on disk."""
+"""Policies and training states on disk."""
 
+from ._directory import Checkpoint as Checkpoint, load as load, load_policy_of as load_policy_of, save as save
 from ._policy_file import (
     PolicyHeader as PolicyHeader,
     load_policy as load_policy,

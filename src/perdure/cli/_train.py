@@ -3,15 +3,14 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import equinox as eqx
 import jax
 import tyro
 from jax import random as jr
 from rich.console import Console
 
-import perdure.policy
+from perdure import models
 from perdure._core import MissingExtraError, lookup
 from perdure.algorithm import (
     A2C,
@@ -46,21 +45,13 @@ Algorithm = (
     | Annotated[TQC, tyro.conf.subcommand("tqc")]
     | Annotated[DiscreteSAC, tyro.conf.subcommand("discrete-sac")]
 )
-ROLES: dict[type[AbstractAlgorithm], str] = {  # what each trains: policies are named by kind and role
-    **dict.fromkeys((PPO, A2C, REINFORCE), "ActorCritic"),
-    DQN: "Q",
-    QRDQN: "QuantileQ",
-    **dict.fromkeys((DDPG, TD3), "Deterministic"),
-    **dict.fromkeys((SAC, TQC, DiscreteSAC), "SAC"),
-}
-KINDS = {"mlp": "MLP", "cnn": "CNN", "recurrent": "Recurrent", "liquid": "Liquid"}
 
 
 @dataclasses.dataclass(frozen=True)
 class PolicySettings:
     """What the policy is made of."""
 
-    kind: Literal["mlp", "cnn", "recurrent", "liquid"] = "mlp"  # cnn for images, recurrent and liquid have a memory
+    kind: models.Kind = "mlp"  # cnn for images, recurrent and liquid have a memory
     hidden_sizes: tuple[int, ...] = (64, 64)  # units of the hidden layers
     activation: str = "tanh"  # by registered name: tanh, relu, silu, gelu, ...
     normalize_observation: bool = False  # subtract the running mean, divide by the running deviation
@@ -122,13 +113,12 @@ def train(
 
 def new_policy(algorithm: AbstractAlgorithm, env: AbstractEnv, settings: PolicySettings, key: jax.Array) -> Any:
     """A fresh policy of the kind that the algorithm trains."""
-    policy_class = getattr(perdure.policy, f"{KINDS[settings.kind]}{ROLES[type(algorithm)]}Policy")
     keywords = {
         "hidden_sizes": settings.hidden_sizes,
         "activation": lookup(settings.activation, "function"),
         "normalize_observation": settings.normalize_observation,
     }
-    return eqx.filter_jit(lambda key: policy_class(env, **keywords, key=key))(key)
+    return models.new_policy(type(algorithm), settings.kind, env, **keywords, key=key)
 
 
 def draw(csv_path: Path, title: str) -> str:

@@ -3,5 +3,11 @@
 from ._brax import BraxEnv as BraxEnv, from_brax as from_brax
 from ._draw import can_draw as can_draw, draw as draw
 from ._gymnax import GymnaxEnv as GymnaxEnv, from_gymnax as from_gymnax
-from ._host import HostEnv as HostEnv, HostSpec as HostSpec, HostStep as HostStep, make_host as make_host
+from ._host import (
+    HostEnv as HostEnv,
+    HostSpec as HostSpec,
+    HostStep as HostStep,
+    as_tree as as_tree,
+    make_host as make_host,
+)
 from ._to_gymnasium import to_gymnasium_env as to_gymnasium_env

@@ -33,7 +33,7 @@ class HostStep(NamedTuple):
     action_mask: Bool[np.ndarray, "num_envs choices"] | None  # of `observation`
 
 
-@register
+@register(name="env.HostSpec")
 @final
 class HostSpec(AbstractEnv):
     """Stands for a host environment where only its spaces matter, such as in a training state. It cannot be stepped.

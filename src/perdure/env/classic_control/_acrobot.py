@@ -14,6 +14,7 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key
 
+from perdure._core import register
 from perdure.space import Box, Discrete
 
 from .._base import AbstractEnv, TimeStep
@@ -22,6 +23,7 @@ from .._base import AbstractEnv, TimeStep
 AcrobotState = Float[Array, "4"]
 
 
+@register(name="env.Acrobot")
 @final
 class Acrobot(AbstractEnv):
     """Torque -1, 0 or 1 (actions 0, 1, 2); reward -1 a step, 0 for the one that lifts the tip above the line."""

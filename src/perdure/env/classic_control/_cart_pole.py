@@ -14,6 +14,7 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key
 
+from perdure._core import register
 from perdure.space import Box, Discrete
 
 from .._base import AbstractEnv, TimeStep
@@ -21,6 +22,7 @@ from .._base import AbstractEnv, TimeStep
 CartPoleState = Float[Array, "4"]  # cart position [m] and velocity [m/s], pole angle [rad] and velocity [rad/s]
 
 
+@register(name="env.CartPole")
 @final
 class CartPole(AbstractEnv):
     """Push left (0) or right (1); reward 1 for every step until the pole falls or the cart leaves the track."""

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from perdure._core import register
 from perdure.space import Box, Discrete
 
 from .._base import AbstractEnv, TimeStep
@@ -50,6 +51,7 @@ class AbstractMountainCar(AbstractEnv):
         return jnp.stack([position, velocity]), arrived
 
 
+@register(name="env.MountainCar")
 @final
 class MountainCar(AbstractMountainCar):
     """Push left, not at all or right (0, 1, 2); reward -1 for every step."""
@@ -65,6 +67,7 @@ class MountainCar(AbstractMountainCar):
         return TimeStep(state, state, -jnp.ones((), jnp.float32), arrived, jnp.zeros((), bool))
 
 
+@register(name="env.MountainCarContinuous")
 @final
 class MountainCarContinuous(AbstractMountainCar):
     """Push with a force in [-1, 1]; reward 100 on arrival, less `0.1 action^2` for every step.

@@ -12,6 +12,7 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Float, Key
 
+from perdure._core import register
 from perdure.space import Box
 
 from .._base import AbstractEnv, TimeStep
@@ -19,6 +20,7 @@ from .._base import AbstractEnv, TimeStep
 PendulumState = Float[Array, "2"]  # angle from upright [rad] in [-pi, pi), velocity [rad/s]
 
 
+@register(name="env.Pendulum")
 @final
 class Pendulum(AbstractEnv):
     """Torque in [-max_torque, max_torque], clipped; reward `-(angle^2 + 0.1 velocity^2 + 0.001 torque^2)`; never ends.

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, final
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from perdure._core import register
 from perdure.space import Box, Discrete
 
 from .._base import TimeStep
@@ -29,6 +30,7 @@ def best_answer(probe: AbstractProbe, sign: Float[Array, ""]) -> Any:
     return 0.5 * sign[None] if probe.continuous else (sign > 0).astype(jnp.int32)
 
 
+@register(name="probe.ConstantValue")
 @final
 class ConstantValue(AbstractProbe):
     """Skill: the critic's loss and optimiser. One step, always the observation 1, always the reward 1.
@@ -46,6 +48,7 @@ class ConstantValue(AbstractProbe):
         return one()
 
 
+@register(name="probe.ValueFromObservation")
 @final
 class ValueFromObservation(AbstractProbe):
     """Skill: the critic looks at the observation. One step; observation and reward are the same random sign.
@@ -63,6 +66,7 @@ class ValueFromObservation(AbstractProbe):
         return state.sign
 
 
+@register(name="probe.Discount")
 @final
 class Discount(AbstractProbe):
     """Skill: values flow back through time, discounted. Two steps, observations 0 then 1, reward 1 with the second.
@@ -82,6 +86,7 @@ class Discount(AbstractProbe):
         return jnp.where(state.steps > 0, 1, discount).astype(jnp.float32)
 
 
+@register(name="probe.TimeLimit")
 @final
 class TimeLimit(AbstractProbe):
     """Skill: a time limit is not an end. The reward is 1 for ever; every third step is truncated, none terminated.
@@ -106,6 +111,7 @@ class TimeLimit(AbstractProbe):
         return one() / (1 - discount)
 
 
+@register(name="probe.Act")
 @final
 class Act(AbstractProbe):
     """Skill: the policy prefers what is rewarded. One step, always the observation 1.
@@ -127,6 +133,7 @@ class Act(AbstractProbe):
         return best_answer(self, one())
 
 
+@register(name="probe.ActOnObservation")
 @final
 class ActOnObservation(AbstractProbe):
     """Skill: the policy looks at the observation. One step; the observation is a random sign.
@@ -148,6 +155,7 @@ class ActOnObservation(AbstractProbe):
         return best_answer(self, state.sign)
 
 
+@register(name="probe.Memory")
 @final
 class Memory(AbstractProbe):
     """Skill: the policy's state. A random sign is shown with the first of three observations and asked for at the last.
@@ -179,6 +187,7 @@ class Memory(AbstractProbe):
         return best_answer(self, state.sign)
 
 
+@register(name="probe.Masked")
 @final
 class Masked(AbstractProbe):
     """Skill: action masks, in acting and in bootstrapping. Two steps, observations 0 then 1, four actions.

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from perdure._core import register
 from perdure.space import Box
 
 from .._base import AbstractEnv, State, TimeStep
@@ -20,6 +21,7 @@ def continuous_actions(env: AbstractEnv, wrapper: str) -> Box:
     return space
 
 
+@register(name="env.ClipAction")
 @final
 class ClipAction(AbstractWrapper):
     """Takes any action and clips it to the bounds of the environment's."""
@@ -36,6 +38,7 @@ class ClipAction(AbstractWrapper):
         return self.env.step(state, jnp.clip(action, space.low, space.high), key=key)
 
 
+@register(name="env.RescaleAction")
 @final
 class RescaleAction(AbstractWrapper):
     """Takes actions in `[low, high]` and stretches them to the bounds of the environment's, ends to ends.

@@ -4,6 +4,7 @@ from typing import Any, final
 
 from jaxtyping import Array, Bool, Key
 
+from perdure._core import register
 from perdure.space import AbstractSpace
 
 from .._base import AbstractEnv, State, TimeStep
@@ -50,6 +51,7 @@ class AbstractWrapper(AbstractEnv):
         return self.env.unwrapped
 
 
+@register(name="env.Identity")
 @final
 class Identity(AbstractWrapper):
     """Changes nothing: the neutral element where a wrapper is expected."""

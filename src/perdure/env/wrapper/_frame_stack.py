@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Key
 
+from perdure._core import register
 from perdure.space import Box
 
 from .._base import State, TimeStep
@@ -18,6 +19,7 @@ class FrameStackState(NamedTuple):
     frames: Array  # the stacked observation
 
 
+@register(name="env.FrameStack")
 @final
 class FrameStack(AbstractWrapper):
     """Shows the last `num_frames` observations side by side on the last axis, the newest last: `(height, width, channels)`

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from perdure._core import register
 from perdure.space import Box
 
 from .._base import State, TimeStep
@@ -53,6 +54,7 @@ class AbstractNormalizer(AbstractWrapper):
         return self.env.action_mask(state.env_state)
 
 
+@register(name="env.NormalizeObservation")
 @final
 class NormalizeObservation(AbstractNormalizer):
     """Shows observations with a running mean of 0 and a running variance of 1, entry by entry.
@@ -106,6 +108,7 @@ class NormalizedRewardState(NamedTuple):
     discounted_sum: Float[Array, ""]  # of the rewards until now
 
 
+@register(name="env.NormalizeReward")
 @final
 class NormalizeReward(AbstractNormalizer):
     """Divides rewards by the running deviation of their discounted sum; their mean is left alone.

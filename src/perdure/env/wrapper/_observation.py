@@ -7,6 +7,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from perdure._core import register
 from perdure.space import AbstractSpace, Box, Dict, Tuple
 
 from .._base import State, TimeStep
@@ -33,6 +34,7 @@ class AbstractObservationWrapper(AbstractWrapper):
         return state, self.transform(observation)
 
 
+@register(name="env.TransformObservation")
 @final
 class TransformObservation(AbstractObservationWrapper):
     """Shows `function(observation)`, a pure function of one observation, which lies in `space`."""
@@ -48,6 +50,7 @@ class TransformObservation(AbstractObservationWrapper):
         return self.function(observation)
 
 
+@register(name="env.FlattenObservation")
 @final
 class FlattenObservation(AbstractObservationWrapper):
     """Shows one float32 vector, see `AbstractSpace.flatten`: numbers as they are, choices one-hot."""

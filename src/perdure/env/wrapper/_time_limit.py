@@ -6,6 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
+from perdure._core import register
+
 from .._base import State, TimeStep
 from ._base import AbstractWrapper
 
@@ -15,6 +17,7 @@ class TimeLimitState(NamedTuple):
     steps: Int[Array, ""]  # taken in this episode
 
 
+@register(name="env.TimeLimit")
 @final
 class TimeLimit(AbstractWrapper):
     """Truncates an episode at its `max_episode_steps`-th step.
