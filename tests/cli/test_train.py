@@ -5,8 +5,8 @@ import pytest
 from jax import random as jr
 
 from perdure.cli._train import PolicySettings, new_policy
-from perdure.models import KINDS, ROLES
 from perdure.env import make
+from perdure.models import KINDS, ROLES
 
 
 @pytest.mark.parametrize("algorithm", ROLES, ids=lambda a: a.__name__)

@@ -288,7 +288,10 @@ def drive(
             stop = left <= 0
             for callback in callbacks:  # every one is told, even if an earlier one stops
                 if stop or iterations_until_due(callback, before, steps_at) == size or callback.frequency is None:
-                    stop = callback.on_chunk(record(metrics, ended, size * algorithm.steps_per_iteration / seconds)) or stop
+                    stop = (
+                        callback.on_chunk(record(metrics, ended, size * algorithm.steps_per_iteration / seconds))
+                        or stop
+                    )
             if before > first:  # the first chunk also compiled, so its time says nothing
                 size = int(np.clip(size * CHUNK_SECONDS / seconds, 1, CHUNK))
     speed = (at - first) * algorithm.steps_per_iteration / max(time.perf_counter() - began, 1e-9)

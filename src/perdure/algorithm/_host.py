@@ -82,7 +82,8 @@ def run_on_host(
 ) -> tuple[Any, dict[str, Any]]:
     """As `run_compiled`, on a host environment that stands where `state` says; `state` is used up."""
     program = Program(algorithm, state, is_warmup)
-    arrays, progress, log = program.pack(state), Progress(state.rollout), []
+    arrays, progress = program.pack(state), Progress(state.rollout)
+    log: list[dict[str, Any]] = []
     tape = blank_tape(program, arrays)
     while len(log) < iterations and sum(metrics["episodes"] for metrics in log) < episodes:
         tape, seen, ended = collect_on_host(program, arrays, tape, env, progress)

@@ -17,7 +17,9 @@ class Record:
     elapsed_seconds: float  # since this call began, compilation included
     steps_per_second: float  # over the last chunk; over everything in `on_end`
     metrics: dict[str, float]  # means over the last chunk; `episode_return` is NaN where no episode ended
-    ended: Float[np.ndarray, "iterations 2"]  # of each iteration of the chunk: episodes that ended, sum of their returns
+    ended: Float[
+        np.ndarray, "iterations 2"
+    ]  # of each iteration of the chunk: episodes that ended, sum of their returns
     algorithm: str
     state: Any  # the training state; `state.policy` acts
 

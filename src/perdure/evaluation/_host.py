@@ -15,10 +15,10 @@ from perdure.policy import AbstractPolicy
 def evaluate_on_host(
     policy: AbstractPolicy,
     env: HostEnv,
-    *,
     num_episodes: int,
     deterministic: bool,
     max_episode_steps: int,
+    *,
     key: Key[Array, ""],
 ) -> Float[np.ndarray, " num_episodes"]:
     """As `evaluate`. Episodes are played in waves, one in each environment, so that short ones do not count more."""

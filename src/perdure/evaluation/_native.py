@@ -37,8 +37,7 @@ def evaluate(
         if value < 1:
             raise ValueError(f"{name}={value}, but at least 1 is needed.")
     if isinstance(env, HostEnv):
-        settings = {"deterministic": deterministic, "max_episode_steps": max_episode_steps, "key": key}
-        return evaluate_on_host(policy, env, num_episodes=num_episodes, **settings)
+        return evaluate_on_host(policy, env, num_episodes, deterministic, max_episode_steps, key=key)
     keys = jr.split(key, num_episodes)
     return np.asarray(play(policy, env, keys, jnp.asarray(max_episode_steps), deterministic))
 

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import equinox as eqx
 import jax
@@ -20,10 +20,12 @@ from perdure.callback import AbstractCallback, ConsoleTable, ProgressBar
 from perdure.checkpoint import load, save
 from perdure.env.adapter import HostEnv, as_tree
 from perdure.evaluation import ReturnSummary, evaluate, summarize
-from perdure.policy import AbstractDeterministicPolicy, AbstractPolicy, is_stateful
+from perdure.policy import AbstractDeterministicPolicy, is_stateful
 from perdure.utils import set_device
 
 from ._environment import as_env
+
+Self = TypeVar("Self", bound="Agent")  # typing's own is refused by run-time type checkers
 
 
 class Agent:
@@ -41,7 +43,7 @@ class Agent:
     def __init__(
         self,
         algorithm: AbstractAlgorithm,
-        policy: AbstractPolicy,
+        policy: Any,
         *,
         env: Any = None,
         seed: int | None = None,
@@ -67,7 +69,7 @@ class Agent:
         return key
 
     def train(
-        self,
+        self: Self,
         env: Any = None,
         batch_size: int | None = None,
         *,
@@ -156,7 +158,6 @@ class Agent:
                 changes["num_steps"] = max(batch_size * minibatches // num_envs, 1)
         elif batch_size is not None:
             changes["batch_size"] = batch_size
-            changes["learning_starts"] = min(max(algorithm.learning_starts, 1), algorithm.capacity)
         return dataclasses.replace(algorithm, **changes)
 
     def predict(
@@ -182,16 +183,17 @@ class Agent:
             observation = as_tree(policy.observation_space, state)
         except (TypeError, ValueError, KeyError) as error:
             raise ValueError(f"state is no observation of {policy.observation_space}: {error!r}") from error
-        extra = {x.ndim - leaf.ndim for x, leaf in zip(*map(jax.tree.leaves, (observation, like)), strict=True)}
-        if extra not in ({0}, {1}):
-            shapes = [x.shape for x in jax.tree.leaves(observation)]
+        shapes = [x.shape for x in jax.tree.leaves(observation)]
+        ours = [leaf.shape for leaf in jax.tree.leaves(like)]
+        is_batch = shapes != ours
+        if is_batch and ([shape[1:] for shape in shapes] != ours or len({shape[:1] for shape in shapes}) != 1):
             raise ValueError(
                 f"state has shape {shapes[0] if len(shapes) == 1 else shapes}, but an observation is of "
                 f"{policy.observation_space}. Give one, or a batch of them with one leading axis."
             )
         key = self._next_key() if train_mode else None
         scale = jnp.asarray(noise_scale, jnp.float32)
-        action, hidden = act(policy, observation, hidden, action_mask, key, scale, is_batch=extra == {1})
+        action, hidden = act(policy, observation, hidden, action_mask, key, scale, is_batch=is_batch)
         return jax.device_get(action), hidden
 
     def evaluate(self, env: Any = None, *, n_episodes: int = 20, deterministic: bool = True) -> ReturnSummary:
@@ -199,8 +201,10 @@ class Agent:
         env = env if env is not None else self._training_env if self._training_env is not None else self._env
         if env is None:
             raise ValueError(f"{type(self).__name__} has no environment to play in. Give one: evaluate(env).")
-        settings = {"num_episodes": n_episodes, "deterministic": deterministic, "key": self._next_key()}
-        return summarize(evaluate(self.policy, as_env(env), **settings))
+        key = self._next_key()
+        return summarize(
+            evaluate(self.policy, as_env(env), num_episodes=n_episodes, deterministic=deterministic, key=key)
+        )
 
     def export(
         self, directory: str | Path, targets: Sequence[str] = ("onnx",), **settings: Any
@@ -236,7 +240,7 @@ class Agent:
             atomic_write(Path(dirpath).parent / "model_config.json", dumps_json(described))
 
     @classmethod
-    def load(cls, dirpath: str | Path, *, buffer: bool = False) -> Self:
+    def load(cls: type[Self], dirpath: str | Path, *, buffer: bool = False) -> Self:
         """The agent that was saved, without constructor arguments; it needs no environment to predict.
 
         Without `buffer` the replay buffer is filled anew, with random actions, when training goes on.

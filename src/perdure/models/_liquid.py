@@ -12,15 +12,16 @@ from jax import random as jr
 
 import perdure.algorithm
 from perdure.algorithm import AbstractAlgorithm
-from perdure.space import Box
+from perdure.policy import spaces_of
+from perdure.space import AbstractSpace, Box
 
 from ._agent import Agent
 from ._new_policy import new_policy
 
 
 class Spaces(NamedTuple):
-    observation_space: Box
-    action_space: Box
+    observation_space: AbstractSpace
+    action_space: AbstractSpace
 
 
 class LiquidAgent(Agent):
@@ -54,19 +55,30 @@ class LiquidAgent(Agent):
             num_motor=action_dim,
             **policy_settings,
         )
-        spaces = Spaces(Box(-np.inf, np.inf, (state_dim,)), Box(-1, 1, (action_dim,)))
-        Agent.__init__(self, algorithm, self._new_policy(spaces), seed=seed, device=device)
+        self._spaces = Spaces(Box(-np.inf, np.inf, (state_dim,)), Box(-1, 1, (action_dim,)))
+        Agent.__init__(self, algorithm, None, seed=seed, device=device)
+
+    @property
+    def policy(self) -> Any:
+        if self._policy is None:
+            self._policy = self._new_policy(self._spaces)
+        return super().policy
 
     def _ready_env(self, env: Any, max_steps: int) -> Any:
         """Also gives a policy that has not learned anything yet the spaces of the environment: bounds and all."""
         ready = super()._ready_env(env, max_steps)
-        policy = self.policy
-        if self.state is None:
-            sizes = [(space.flat_size,) for space in (ready.observation_space, ready.action_space)]
-            ours = [space.shape for space in (policy.observation_space, policy.action_space)]
-            if sizes == ours:
-                self._policy = self._new_policy(ready)
+        if self.state is None and not self._is_for_spaces_of(ready):
+            ours, theirs = ([space.flat_size for space in at] for at in (self._spaces, Spaces(*spaces_of(ready))))
+            if ours != theirs:
+                raise ValueError(
+                    f"{type(self).__name__} is for state_dim={ours[0]} and action_dim={ours[1]}, but {ready.name} has "
+                    f"{theirs[0]} and {theirs[1]}. Make it with these numbers."
+                )
+            self._policy = self._new_policy(ready)
         return ready
+
+    def _is_for_spaces_of(self, env: Any) -> bool:
+        return self._policy is not None and spaces_of(self._policy) == spaces_of(env)
 
 
 def name_of_optimizer(optim: str | Callable[..., Any]) -> str:

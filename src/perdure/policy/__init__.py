@@ -55,4 +55,4 @@ from ._sac import (
     MLPSACPolicy as MLPSACPolicy,
     RecurrentSACPolicy as RecurrentSACPolicy,
 )
-from ._spaces import HasSpaces as HasSpaces, check_same_spaces as check_same_spaces
+from ._spaces import HasSpaces as HasSpaces, check_same_spaces as check_same_spaces, spaces_of as spaces_of

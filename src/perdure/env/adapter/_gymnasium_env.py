@@ -1,6 +1,6 @@
 """The `gymnasium.Env` that `to_gymnasium_env` gives. Imports Gymnasium, so it is imported only there."""
 
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import gymnasium
 import jax
@@ -17,7 +17,7 @@ from ._draw import can_draw, draw
 class GymnasiumEnv(gymnasium.Env):
     """One of our environments behind Gymnasium's interface: the state is kept here, the key comes from `np_random`."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 30}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - as the base class has it
 
     def __init__(self, env: AbstractEnv, render_mode: str | None = None):
         if render_mode is not None and (render_mode != "rgb_array" or not can_draw(env)):

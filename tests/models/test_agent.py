@@ -1,0 +1,195 @@
+"""Agents: the same seven words for every algorithm, thin over the functional core."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import random as jr
+
+from perdure import models
+from perdure._core import FileFormatError, leaf_to_numpy, leaves_with_paths
+from perdure.env import TimeLimit, make
+from perdure.env.classic_control import CartPole
+from perdure.models import Agent
+from perdure.policy import MLPActorCriticPolicy
+from perdure.utils import set_seed
+
+SHORT = TimeLimit(CartPole(), 20)
+SMALL = {"policy_settings": {"hidden_sizes": (8,)}, "seed": 0}
+ON = {"num_envs": 2, "num_steps": 8}
+OFF = {"batch_size": 8, "capacity": 64, "learning_starts": 10}
+AGENTS = {
+    "PPO": (models.PPO, SHORT, ON | {"num_minibatches": 2}),
+    "A2C": (models.A2C, SHORT, ON),
+    "REINFORCE": (models.REINFORCE, SHORT, ON),
+    "DQN": (models.DQN, SHORT, OFF),
+    "QRDQN": (models.QRDQN, SHORT, OFF),
+    "DDPG": (models.DDPG, make("Pendulum-v1"), OFF),
+    "TD3": (models.TD3, make("Pendulum-v1"), OFF),
+    "SAC": (models.SAC, make("Pendulum-v1"), OFF),
+    "TQC": (models.TQC, make("Pendulum-v1"), OFF),
+    "DiscreteSAC": (models.DiscreteSAC, SHORT, OFF),
+}
+
+
+def bits(tree):
+    return {path: leaf_to_numpy(leaf).tobytes() for path, leaf in leaves_with_paths(tree)}
+
+
+def new(name, **more):
+    cls, env, settings = AGENTS[name]
+    return cls(env, **(SMALL | settings | more))
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_every_agent_trains_predicts_saves_and_goes_on_to_the_bit(name, tmp_path):
+    agent = new(name).train(total_timesteps=32, callbacks=())
+    observation = agent.policy.observation_space.canonical()
+    action, hidden = agent.predict(observation)
+    assert hidden is None
+    np.testing.assert_array_equal(action, agent.policy(None, observation)[1])
+    assert agent.policy.action_space.contains(jnp.asarray(action))
+    has_buffer = hasattr(agent.state, "buffer")
+    agent.save(tmp_path / "run" / "a", buffer=has_buffer, config=True)
+    assert json.loads((tmp_path / "run" / "model_config.json").read_text())["algorithm"] == name
+    loaded = type(agent).load(tmp_path / "run" / "a", buffer=has_buffer)
+    assert bits(loaded.state) == bits(agent.state)
+    assert loaded.algorithm == agent.algorithm
+    for one in (agent, loaded):
+        one.train(total_timesteps=32, callbacks=())
+    assert bits(loaded.state) == bits(agent.state)
+    assert agent.algorithm.steps_taken(agent.state) == agent.algorithm.steps_before_learning + 64
+
+
+def test_training_ends_after_so_many_episodes():
+    agent = models.PPO(SHORT, **SMALL, num_envs=1, num_steps=4, num_minibatches=1)
+    agent.train(n_episodes=3, callbacks=())
+    steps = agent.algorithm.steps_taken(agent.state)
+    assert 3 * 8 <= steps <= 64
+    at = int(agent.state.rollout.episode_length[0])
+    assert at < 4  # it ended with the rollout in which the third episode did
+
+
+def test_max_steps_truncates_episodes():
+    agent = models.PPO(CartPole(), **SMALL, **ON)
+    agent.train(n_episodes=30, max_steps=5, callbacks=())
+    assert agent.state.env == TimeLimit(CartPole(), 5)
+    assert int(agent.state.rollout.episode_length.max()) < 5
+
+
+def test_settings_given_to_train_are_those_of_the_algorithm():
+    agent = new("DDPG").train(batch_size=4, total_timesteps=8, noise_scale=0.5, gamma=0.9, tau=0.1, callbacks=())
+    algorithm = agent.algorithm
+    assert (algorithm.batch_size, algorithm.noise, algorithm.discount, algorithm.tau) == (4, 0.5, 0.9, 0.1)
+    with pytest.raises(ValueError, match=r"tau=0\.1, but PPO has no tau"):
+        new("PPO").train(total_timesteps=16, tau=0.1)
+    with pytest.raises(ValueError, match="n_episodes=0"):
+        new("PPO").train(n_episodes=0)
+
+
+def test_batch_size_of_an_on_policy_algorithm_is_that_of_a_minibatch():
+    agent = new("PPO").train(batch_size=12, total_timesteps=24, callbacks=())
+    assert (agent.algorithm.num_steps, agent.algorithm.num_minibatches) == (12, 2)
+
+
+def test_the_same_seed_gives_the_same_agent_also_from_the_global_generator():
+    def train(seed):
+        return new("PPO", seed=seed).train(total_timesteps=16, callbacks=())
+
+    assert bits(train(3).state) == bits(train(3).state) != bits(train(4).state)
+    set_seed(64)
+    one = train(None)
+    set_seed(64)
+    assert bits(train(None).state) == bits(one.state)
+
+
+def test_predict_takes_one_observation_or_a_batch_and_explores_only_while_training():
+    agent = new("DDPG")
+    batch = np.random.default_rng(0).normal(size=(5, 3))
+    actions, _ = agent.predict(batch)
+    assert actions.shape == (5, 1)
+    for observation, action in zip(batch, actions, strict=True):
+        np.testing.assert_allclose(agent.predict(observation.tolist())[0], action, atol=1e-6)
+    assert (agent.predict(batch, train_mode=True, noise_scale=0.0)[0] == actions).all()
+    noisy = agent.predict(batch, train_mode=True, noise_scale=0.5)[0]
+    assert (noisy != agent.predict(batch, train_mode=True, noise_scale=0.5)[0]).any()
+    with pytest.raises(ValueError, match=r"state has shape \(4,\)"):
+        agent.predict(np.zeros(4))
+
+
+def test_predict_carries_the_memory():
+    agent = models.PPO("CartPole-v1", policy="recurrent", policy_settings={"memory_size": 4}, seed=0)
+    observation = np.full(4, 0.1)
+    _, hidden = agent.predict(observation)
+    expected = agent.policy(agent.policy.reset(key=jr.key(0)), jnp.asarray(observation, jnp.float32))[0]
+    np.testing.assert_allclose(jax.tree.leaves(hidden)[0], jax.tree.leaves(expected)[0], atol=1e-6)
+    _, later = agent.predict(observation, hidden)
+    assert (jax.tree.leaves(later)[0] != jax.tree.leaves(hidden)[0]).any()
+
+
+def test_evaluate_tells_what_the_policy_earns():
+    summary = new("PPO").evaluate(TimeLimit(CartPole(), 3), n_episodes=4)
+    assert (summary.episodes, summary.mean) == (4, 3.0)
+
+
+def test_an_agent_is_loaded_by_its_own_class_or_by_agent(tmp_path):
+    new("PPO").train(total_timesteps=16, callbacks=()).save(tmp_path / "a")
+    with pytest.raises(TypeError, match=r"holds PPO \(PPO\), not DQN"):
+        models.DQN.load(tmp_path / "a")
+    assert type(Agent.load(tmp_path / "a").algorithm).__name__ == "PPO"
+
+
+def test_an_earlier_state_is_replaced_only_by_force(tmp_path):
+    agent = new("PPO").train(total_timesteps=16, callbacks=())
+    agent.save(tmp_path / "a")
+    with pytest.raises(FileExistsError, match="force=True"):
+        agent.save(tmp_path / "a")
+    agent.train(total_timesteps=16, callbacks=()).save(tmp_path / "a", force=True)
+    assert Agent.load(tmp_path / "a").algorithm.steps_taken(Agent.load(tmp_path / "a").state) == 32
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_buffers_come_along_only_on_request(tmp_path):
+    agent = new("DQN").train(total_timesteps=32, callbacks=())
+    agent.save(tmp_path / "without")
+    assert not (tmp_path / "without" / "buffer_state.safetensors").exists()
+    with pytest.raises(ValueError, match="was saved without one"):
+        Agent.load(tmp_path / "without", buffer=True)
+    loaded = Agent.load(tmp_path / "without")
+    assert int(loaded.state.buffer.blocks_written) == 0
+    loaded.train(total_timesteps=16, callbacks=())  # fills it again first
+    assert int(loaded.state.buffer.blocks_written) == loaded.algorithm.warmup_rollouts + 1
+    ppo = new("PPO").train(total_timesteps=16, callbacks=())
+    with pytest.raises(ValueError, match="PPO has no replay buffer"):
+        ppo.save(tmp_path / "ppo", buffer=True)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    new("PPO").train(total_timesteps=16, callbacks=()).save(tmp_path / "a")
+    path = tmp_path / "a" / "optim_state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"optim_state.safetensors: not the file"):
+        Agent.load(tmp_path / "a")
+
+
+def test_what_cannot_be_done_says_why(tmp_path):
+    agent = Agent(models.PPO.algorithm_class(), MLPActorCriticPolicy(SHORT, key=jr.key(0)), seed=0)
+    with pytest.raises(ValueError, match="no environment to train on"):
+        agent.train()
+    with pytest.raises(ValueError, match="never trained"):
+        agent.save(tmp_path / "a")
+    with pytest.raises(ValueError, match="policy='transformer' is not known"):
+        models.PPO("CartPole-v1", policy="transformer")
+    with pytest.raises(TypeError, match="learning_rte"):
+        models.PPO("CartPole-v1", learning_rte=1e-3)
+
+
+def test_an_exported_agent_is_verified(tmp_path):
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    report = new("PPO").export(tmp_path / "out", num_observations=50)
+    assert (tmp_path / "out" / "manifest.json").exists()
+    assert report.targets
