@@ -32,11 +32,13 @@ class GymnaxEnv(AbstractEnv):
 
     @property
     def observation_space(self) -> AbstractSpace:
-        return from_gymnax_space(self.task.observation_space(self.params))
+        with jax.ensure_compile_time_eval():  # gymnax computes bounds with JAX, and may be asked while tracing
+            return from_gymnax_space(self.task.observation_space(self.params))
 
     @property
     def action_space(self) -> AbstractSpace:
-        return from_gymnax_space(self.task.action_space(self.params))
+        with jax.ensure_compile_time_eval():
+            return from_gymnax_space(self.task.action_space(self.params))
 
     def reset(self, *, key: Key[Array, ""]) -> tuple[Any, Any]:
         observation, state = self.task.reset_env(key, self.params)
