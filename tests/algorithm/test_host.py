@@ -1,6 +1,5 @@
 """Training on Gymnasium's environments: the same learning as natively, under every rule of when an episode begins."""
 
-import warnings
 
 import jax
 import numpy as np
@@ -11,7 +10,7 @@ from test_training import bits
 from perdure.algorithm import DQN, PPO
 from perdure.callback import AbstractCallback
 from perdure.env import TimeLimit
-from perdure.env.adapter import HostEnv, HostSpec, to_gymnasium_env
+from perdure.env.adapter import HostEnv, HostSpec, make_host, to_gymnasium_env
 from perdure.env.classic_control import CartPole
 from perdure.evaluation import evaluate
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
@@ -130,13 +129,11 @@ def test_run_wants_the_environment_of_the_training():
 
 @pytest.mark.slow
 def test_ppo_learns_cartpole_in_processes_of_their_own():
-    env = HostEnv(gymnasium.make_vec("CartPole-v1", 4, vectorization_mode="async"))
+    env = make_host("CartPole-v1", 4, processes=True)
     policy = MLPActorCriticPolicy(env, key=jr.key(0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # os.fork beside threads
-        algorithm = PPO(learning_rate=1e-3, num_steps=64)
-        policy = algorithm.learn(env, policy, total_timesteps=20_000, key=jr.key(1), callbacks=())
-        returns = evaluate(policy, env, num_episodes=8, key=jr.key(2))
+    algorithm = PPO(learning_rate=1e-3, num_steps=64)
+    policy = algorithm.learn(env, policy, total_timesteps=20_000, key=jr.key(1), callbacks=())
+    returns = evaluate(policy, env, num_episodes=8, key=jr.key(2))
     env.close()
     assert returns.shape == (8,)
     assert returns.mean() > 150

@@ -168,8 +168,10 @@ def make_host(name: str, num_envs: int = 1, *, processes: bool = False, **settin
     `settings` go to `gymnasium.make`. Raises: what `gymnasium.make` raises for an unknown name.
     """
     gymnasium = import_extra("gymnasium", "gym")
-    kind = gymnasium.vector.AsyncVectorEnv if processes else gymnasium.vector.SyncVectorEnv
-    return HostEnv(kind([lambda: gymnasium.make(name, **settings)] * num_envs, autoreset_mode="SameStep"))
+    envs = [lambda: gymnasium.make(name, **settings)] * num_envs
+    if processes:  # forked ones would inherit the threads of JAX half alive, and may hang
+        return HostEnv(gymnasium.vector.AsyncVectorEnv(envs, context="spawn", autoreset_mode="SameStep"))
+    return HostEnv(gymnasium.vector.SyncVectorEnv(envs, autoreset_mode="SameStep"))
 
 
 def as_tree(space: AbstractSpace, value: Any) -> PyTree:
