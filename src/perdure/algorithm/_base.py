@@ -4,6 +4,7 @@ import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -272,10 +273,24 @@ def drive(
         elapsed = time.perf_counter() - began
         return Record(steps_at(at), steps_at(last), at, elapsed, speed, metrics, ended, type(algorithm).__name__, state)
 
-    for callback in callbacks:
-        callback.on_start(record({}, np.zeros((0, 2)), 0.0))
     size, stop, metrics, left = 1, False, dict[str, float](), float("inf") if episodes is None else float(episodes)
-    with catch_interrupt() as interrupted:
+    nothing = np.zeros((0, 2))
+
+    def finish(callback: AbstractCallback) -> None:
+        speed = (at - first) * algorithm.steps_per_iteration / max(time.perf_counter() - began, 1e-9)
+        callback.on_end(record(metrics, nothing, speed))
+
+    def with_new_env(state: State, callback: AbstractCallback, told: Record) -> State:
+        env = callback.new_env(told)
+        return state if env is None else eqx.tree_at(lambda s: s.env, state, env)
+
+    with ExitStack() as stack:  # whatever fails, every callback is told of the end
+        for callback in callbacks:
+            stack.callback(finish, callback)
+            told = record({}, nothing, 0.0)
+            callback.on_start(told)
+            state = with_new_env(state, callback, told)
+        interrupted = stack.enter_context(catch_interrupt())
         while at < last and not stop and not interrupted():
             size = min(size, last - at, *(iterations_until_due(c, at, steps_at) for c in callbacks))
             before, chunk_began = at, time.perf_counter()
@@ -288,15 +303,11 @@ def drive(
             stop = left <= 0
             for callback in callbacks:  # every one is told, even if an earlier one stops
                 if stop or iterations_until_due(callback, before, steps_at) == size or callback.frequency is None:
-                    stop = (
-                        callback.on_chunk(record(metrics, ended, size * algorithm.steps_per_iteration / seconds))
-                        or stop
-                    )
+                    told = record(metrics, ended, size * algorithm.steps_per_iteration / seconds)
+                    stop = callback.on_chunk(told) or stop
+                    state = with_new_env(state, callback, told)
             if before > first:  # the first chunk also compiled, so its time says nothing
                 size = int(np.clip(size * CHUNK_SECONDS / seconds, 1, CHUNK))
-    speed = (at - first) * algorithm.steps_per_iteration / max(time.perf_counter() - began, 1e-9)
-    for callback in callbacks:
-        callback.on_end(record(metrics, np.zeros((0, 2)), speed))
     if interrupted():
         warnings.warn(
             f"Interrupted after {steps_at(at)} of {steps_at(last)} steps; what was learned so far is kept.",

@@ -1,6 +1,7 @@
 """What a callback is told, and what it may do."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -36,5 +37,18 @@ class AbstractCallback:
         """After a chunk, at every multiple of `frequency`. True stops the training here."""
         return False
 
+    def new_env(self, record: Record) -> Any:
+        """An environment to go on with in place of `record.state.env`, or None: asked at the start and after `on_chunk`.
+
+        It may differ in the values of arrays alone, or all is compiled anew.
+        """
+        return None
+
     def on_end(self, record: Record) -> None:
-        """After the last chunk, also when training was interrupted."""
+        """After the last chunk, also when training was interrupted or something failed."""
+
+
+def scalars(record: Record) -> dict[str, float]:
+    """What loggers write down: the metrics that have a value in this chunk, and the speed."""
+    named = {name: value for name, value in record.metrics.items() if not math.isnan(value)}
+    return {**named, "steps_per_second": record.steps_per_second}

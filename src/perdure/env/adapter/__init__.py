@@ -7,6 +7,7 @@ from ._host import (
     HostEnv as HostEnv,
     HostSpec as HostSpec,
     HostStep as HostStep,
+    as_action as as_action,
     as_tree as as_tree,
     make_host as make_host,
 )

@@ -27,15 +27,22 @@ class Bar(NamedTuple):
 def paint(bars: list[Bar]) -> UInt8[np.ndarray, "height width 3"]:
     """The bars on white, later ones over earlier ones, edges smoothed over one pixel."""
     ticks = (np.arange(SIZE) + 0.5) / SIZE
-    x, y = np.meshgrid(ticks, ticks[::-1])
     picture = np.full((SIZE, SIZE, 3), 255.0)
     for (x0, y0), (x1, y1), radius, colour in bars:
+        columns = pixels(min(x0, x1) - radius, max(x0, x1) + radius)
+        rows = pixels(1 - max(y0, y1) - radius, 1 - min(y0, y1) + radius)
+        x, y = np.meshgrid(ticks[columns], 1 - ticks[rows])
         dx, dy = x1 - x0, y1 - y0
         along = np.clip(((x - x0) * dx + (y - y0) * dy) / max(dx * dx + dy * dy, 1e-12), 0, 1)
         distance = np.hypot(x - x0 - along * dx, y - y0 - along * dy)
         cover = np.clip((radius - distance) * SIZE + 0.5, 0, 1)[..., None]
-        picture += cover * (np.asarray(colour, float) - picture)
+        picture[rows, columns] += cover * (np.asarray(colour, float) - picture[rows, columns])
     return picture.round().astype(np.uint8)
+
+
+def pixels(start: float, end: float) -> slice:
+    """The pixels that a stretch touches, and one on either side."""
+    return slice(max(int(start * SIZE) - 1, 0), max(int(end * SIZE) + 2, 0))
 
 
 def cart_pole(env: CartPole, state: np.ndarray) -> list[Bar]:

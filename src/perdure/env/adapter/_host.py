@@ -95,9 +95,7 @@ class HostEnv:
         self.observation_space = from_gymnasium(env.single_observation_space)
         self.action_space = from_gymnasium(env.single_action_space)
         one = getattr(env.unwrapped, "envs", [env])[0]
-        self.name = str(
-            getattr(one.spec, "id", None) or getattr(one.unwrapped, "name", type(one.unwrapped).__name__)
-        )
+        self.name = str(getattr(one.spec, "id", None) or getattr(one.unwrapped, "name", type(one.unwrapped).__name__))
         mode = env.metadata.get("autoreset_mode")
         self._mode = getattr(mode, "value", mode) or "NextStep"  # Gymnasium 1.0 has no other and does not name it
         vector = gymnasium.vector

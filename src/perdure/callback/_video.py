@@ -1,0 +1,109 @@
+"""Videos of the policy at work."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random as jr
+from jaxtyping import Array, Key, UInt8
+
+from perdure._core import import_extra
+from perdure.env import AbstractEnv
+from perdure.env.adapter import as_action, as_tree, can_draw, draw
+from perdure.space import from_gymnasium
+
+from ._base import AbstractCallback, Record
+
+
+@final
+class RecordVideos(AbstractCallback):
+    """Plays an episode with the best actions every `frequency` environment steps, and writes it as `step-NNN.mp4`.
+
+    `env` is a classic control task of ours, or one `gymnasium.Env` made with `render_mode="rgb_array"` and not the one of
+    training. Needs extra `video` (imageio with its own ffmpeg).
+
+    Raises: MissingExtraError without imageio-ffmpeg, ValueError for an environment that shows no pictures or numbers below 1.
+    """
+
+    def __init__(
+        self,
+        dirpath: str | Path,
+        env: Any,
+        *,
+        frequency: int = 10_000,
+        max_steps: int = 500,
+        fps: int = 30,
+        key: Key[Array, ""] | None = None,
+    ):
+        import_extra("imageio_ffmpeg", "video")
+        for name, value in (("frequency", frequency), ("max_steps", max_steps), ("fps", fps)):
+            if value < 1:
+                raise ValueError(f"{name}={value}, but at least 1 is needed.")
+        if isinstance(env, AbstractEnv) and not can_draw(env):
+            raise ValueError(f"There are no pictures of {env.name}, only of the classic control tasks.")
+        if not isinstance(env, AbstractEnv) and getattr(env, "render_mode", None) != "rgb_array":
+            raise ValueError(
+                f"{env} has render_mode={getattr(env, 'render_mode', None)!r}. Make it with render_mode='rgb_array'."
+            )
+        self.dirpath, self.env, self.frequency, self.max_steps, self.fps = Path(dirpath), env, frequency, max_steps, fps
+        self.key = jr.key(0) if key is None else key
+        self.paths: list[Path] = []  # what was written
+
+    def on_chunk(self, record: Record) -> bool:
+        self.dirpath.mkdir(parents=True, exist_ok=True)
+        path = self.dirpath / f"step-{record.step:09d}.mp4"
+        play = native_frames if isinstance(self.env, AbstractEnv) else gymnasium_frames
+        imageio = import_extra("imageio", "video")
+        with imageio.get_writer(path, fps=self.fps, macro_block_size=2) as writer:
+            for frame in play(record.state.policy, self.env, self.max_steps, self.key):
+                writer.append_data(frame)
+        self.paths.append(path)
+        return False
+
+
+def native_frames(
+    policy: Any, env: AbstractEnv, max_steps: int, key: Key[Array, ""]
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Pictures of one episode."""
+    states, length = episode(policy, env, max_steps, key)
+    states, length = jax.device_get((states, length))
+    for i in range(int(length)):
+        yield draw(env, jax.tree.map(lambda x, i=i: x[i], states))
+
+
+@eqx.filter_jit
+def episode(policy: Any, env: AbstractEnv, max_steps: int, key: Key[Array, ""]) -> tuple[Any, Array]:
+    """The states of one episode, and how many of them belong to it."""
+    key_env, key_policy = jr.split(key)
+    state, observation = env.reset(key=key_env)
+
+    def step(carry: Any, key: Key[Array, ""]) -> tuple[Any, tuple[Any, Array]]:
+        state, observation, policy_state, over = carry
+        policy_state, action = policy(policy_state, observation, key=None, action_mask=env.action_mask(state))
+        result = env.step(state, action, key=key)
+        ends = over | result.terminated | result.truncated
+        return (result.state, result.observation, policy_state, ends), (state, over)
+
+    start = state, observation, policy.reset(key=key_policy), jnp.zeros((), bool)
+    _, (states, over) = jax.lax.scan(step, start, jr.split(key_env, max_steps))
+    return states, (~over).sum()
+
+
+def gymnasium_frames(policy: Any, env: Any, max_steps: int, key: Key[Array, ""]) -> Iterator[np.ndarray]:
+    """Pictures of one episode of Gymnasium's."""
+    observations, actions = from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
+    act = eqx.filter_jit(lambda policy, state, x, mask: policy(state, x, key=None, action_mask=mask))
+    observation, info = env.reset(seed=int(jr.bits(key)) % 2**31)
+    policy_state = policy.reset(key=key)
+    for _ in range(max_steps):
+        yield np.asarray(env.render())
+        mask = info.get("action_mask")
+        mask = None if mask is None else np.asarray(mask, bool)
+        policy_state, action = act(policy, policy_state, as_tree(observations, observation), mask)
+        observation, _, terminated, truncated, info = env.step(as_action(actions, jax.device_get(action)))
+        if terminated or truncated:
+            return
