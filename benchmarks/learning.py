@@ -90,6 +90,7 @@ class Case:
 CARTPOLE, ACROBOT, PENDULUM = make("CartPole-v1"), make("Acrobot-v1"), make("Pendulum-v1")
 CAR = make("MountainCarContinuous-v0")
 HIDDEN = TransformObservation(CARTPOLE, lambda x: x[jnp.array([0, 2])], Box(-np.inf, np.inf, (2,)))
+WIDE = {"hidden_sizes": (256, 256), "activation": jax.nn.relu}
 SMALL = {"hidden_sizes": (64, 64), "activation": jax.nn.relu}
 TANH = {"hidden_sizes": (64, 64), "activation": jnp.tanh}
 
@@ -105,12 +106,13 @@ PPO_CARTPOLE = {"learning_rate": 1e-3, "num_envs": 8, "num_steps": 32, "num_epoc
     "discount": 0.98,
     "gae_lambda": 0.8,
     "entropy_weight": 0.0,
+    "value_weight": 1.0,  # of half the squared error, which SB3 does not halve
 }
 Q_CARTPOLE = {"learning_rate": 2.3e-3, "batch_size": 64, "capacity": 50_000, "learning_starts": 1_000} | {
     "num_envs": 1,
     "num_steps": 256,
     "num_updates": 128,
-    "target_interval": 10,
+    "target_interval": 128,  # SB3 moves its target between rounds of updates only
     "epsilon_end": 0.04,
     "exploration_timesteps": 8_000,
 }
@@ -154,7 +156,7 @@ CASES = [
     Case(
         "A2C, CartPole-v1",
         CARTPOLE,
-        A2C(anneal_timesteps=250_000),
+        A2C(anneal_timesteps=250_000, value_weight=1.0),
         MLPActorCriticPolicy,
         TANH,
         250_000,
@@ -166,20 +168,20 @@ CASES = [
         CARTPOLE,
         DQN(**Q_CARTPOLE, double=False),
         MLPQPolicy,
-        SMALL,
+        WIDE,
         50_000,
         475,
-        sb3=sb3("DQN", 1, "ReLU", **Q_CARTPOLE_SB3),
+        sb3=sb3("DQN", 1, "ReLU", **Q_CARTPOLE_SB3, policy_kwargs={"net_arch": [256, 256]}),
     ),
     Case(
         "QRDQN, CartPole-v1",
         CARTPOLE,
         QRDQN(**Q_CARTPOLE),
         MLPQuantileQPolicy,
-        SMALL | {"num_quantiles": 10},
+        WIDE | {"num_quantiles": 10},
         50_000,
         475,
-        sb3=sb3("QRDQN", 1, "ReLU", **Q_CARTPOLE_SB3, policy_kwargs={"n_quantiles": 10}),
+        sb3=sb3("QRDQN", 1, "ReLU", **Q_CARTPOLE_SB3, policy_kwargs={"net_arch": [256, 256], "n_quantiles": 10}),
     ),
     Case(
         "PPO, Acrobot-v1",
@@ -191,6 +193,7 @@ CASES = [
             num_minibatches=64,
             gae_lambda=0.94,
             entropy_weight=0.0,
+            value_weight=1.0,
             normalize_reward=True,
         ),
         MLPActorCriticPolicy,

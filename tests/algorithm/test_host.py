@@ -1,6 +1,5 @@
 """Training on Gymnasium's environments: the same learning as natively, under every rule of when an episode begins."""
 
-
 import jax
 import numpy as np
 import pytest

@@ -27,7 +27,7 @@ class A2C(AbstractOnPolicy):
     | eta, alpha (RMSProp) | `learning_rate`, `rms_decay` | eq. S2, S3 |
 
     Departures from the paper: environments are stepped together, not in threads, so there is one gradient of all of them
-    (Wu et al. 2017, "OpenAI Baselines: ACKTR & A2C"); `gae_lambda` below 1 weights the n-step advantages of section 3 by
+    (Wu et al. 2017, "OpenAI Baselines: ACKTR & A2C"); what keeps RMSProp from dividing by zero is added outside the root; `gae_lambda` below 1 weights the n-step advantages of section 3 by
     Schulman et al. 2016, arXiv:1506.02438, eq. 16; the gradient's norm is clipped; no entropy bonus by default.
     """
 
@@ -53,7 +53,7 @@ class A2C(AbstractOnPolicy):
 
     def optimizer(self) -> optax.GradientTransformation:
         schedule = self.learning_rate_schedule()
-        rms = optax.rmsprop(schedule, decay=self.rms_decay, eps=1e-5, initial_scale=1.0, eps_in_sqrt=True)
+        rms = optax.rmsprop(schedule, decay=self.rms_decay, eps=1e-5, eps_in_sqrt=False)
         return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), rms)
 
     def loss(
