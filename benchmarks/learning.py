@@ -156,12 +156,12 @@ CASES = [
     Case(
         "A2C, CartPole-v1",
         CARTPOLE,
-        A2C(anneal_timesteps=250_000, value_weight=1.0),
+        A2C(anneal_timesteps=250_000, value_weight=1.0, normalize_advantage=True),
         MLPActorCriticPolicy,
         TANH,
         250_000,
         475,
-        sb3=sb3("A2C", 8, "Tanh", learning_rate=7e-4, more={"annealed": ["learning_rate"]}),
+        sb3=sb3("A2C", 8, "Tanh", learning_rate=7e-4, normalize_advantage=True, more={"annealed": ["learning_rate"]}),
     ),
     Case(
         "DQN, CartPole-v1",

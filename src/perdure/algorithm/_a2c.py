@@ -27,8 +27,9 @@ class A2C(AbstractOnPolicy):
     | eta, alpha (RMSProp) | `learning_rate`, `rms_decay` | eq. S2, S3 |
 
     Departures from the paper: environments are stepped together, not in threads, so there is one gradient of all of them
-    (Wu et al. 2017, "OpenAI Baselines: ACKTR & A2C"); what keeps RMSProp from dividing by zero is added outside the root; `gae_lambda` below 1 weights the n-step advantages of section 3 by
-    Schulman et al. 2016, arXiv:1506.02438, eq. 16; the gradient's norm is clipped; no entropy bonus by default.
+    (Wu et al. 2017, "OpenAI Baselines: ACKTR & A2C"); what keeps RMSProp from dividing by zero is added outside the root;
+    `gae_lambda` below 1 weights the n-step advantages of section 3 by Schulman et al. 2016, arXiv:1506.02438, eq. 16; the
+    gradient's norm is clipped; no entropy bonus by default.
     """
 
     num_epochs: ClassVar[int] = 1

@@ -1,5 +1,6 @@
 """Videos of the policy at work."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
@@ -58,9 +59,11 @@ class RecordVideos(AbstractCallback):
         path = self.dirpath / f"step-{record.step:09d}.mp4"
         play = native_frames if isinstance(self.env, AbstractEnv) else gymnasium_frames
         imageio = import_extra("imageio", "video")
-        with imageio.get_writer(path, fps=self.fps, macro_block_size=2) as writer:
-            for frame in play(record.state.policy, self.env, self.max_steps, self.key):
-                writer.append_data(frame)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)  # what is forked becomes ffmpeg at once
+            with imageio.get_writer(path, fps=self.fps, macro_block_size=2) as writer:
+                for frame in play(record.state.policy, self.env, self.max_steps, self.key):
+                    writer.append_data(frame)
         self.paths.append(path)
         return False
 
