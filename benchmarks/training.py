@@ -1,6 +1,7 @@
 """How fast training is, side by side with its peers, in one run on one core.
 
     python benchmarks/training.py            # needs: pip install -e ".[benchmark]"
+    python benchmarks/training.py sac dqn    # these parts only, of: ppo, solve, sac, dqn, host
 
 Every peer is a process of its own, all pinned to one core. They take turns, round after round, and the best round of each
 counts, so noise on the machine hits all alike. Seconds are CPU seconds, but for the time to solve, which is on the clock.
@@ -27,9 +28,10 @@ class Peer:
     """One running peer."""
 
     def __init__(self, name: str):
+        script, *arguments = name.split()
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, str(PEERS / f"{name}.py")],
+            [sys.executable, str(PEERS / f"{script}.py"), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -73,9 +75,9 @@ def compare(names: list[str], rounds: int) -> dict[str, Peer]:
     return peers
 
 
-def print_table(title: str, peers: dict[str, Peer], first: str) -> None:
+def print_table(title: str, peers: dict[str, Peer], first: str, what: str = "steps/s") -> None:
     table = Table(title=title)
-    for column in ("", "steps/s", "median", f"{first} is", "compile s", "import s", "weights"):
+    for column in ("", what, "median", "the first is", "compile s", "import s", "weights"):
         table.add_column(column, justify="right" if column else "left")
     best = {name: max(peer.rates) for name, peer in peers.items()}
     for name, peer in peers.items():
@@ -118,7 +120,22 @@ def print_solving(seeds: int) -> None:
 if __name__ == "__main__":
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    title = "PPO on CartPole-v1: 4 environments x 128 steps, 4 epochs of 4 minibatches, 64x64 tanh, one core"
-    print_table(title, compare(["perdure_ppo", "rejax_ppo", "sb3_ppo"], rounds), "perdure_ppo")
-    print_solving(seeds=5)
+    parts = sys.argv[1:] or ["ppo", "solve", "sac", "dqn", "host"]
+    if "ppo" in parts:
+        title = "PPO on CartPole-v1: 4 environments x 128 steps, 4 epochs of 4 minibatches, 64x64 tanh, one core"
+        print_table(title, compare(["perdure_ppo", "rejax_ppo", "sb3_ppo"], 7), "perdure_ppo")
+    if "solve" in parts:
+        print_solving(seeds=5)
+    for name, widths in (("sac", (64, 256)), ("dqn", (64,))):
+        for width in widths if name in parts else ():
+            peers = [f"{peer}_off_policy {name} {width} 20000" for peer in ("perdure", "rejax", "sbx")]
+            peers.insert(1, f"perdure_off_policy {name} {width} 1000000")
+            title = f"{name.upper()}, two layers of {width}, batch 256, one update a step, by capacity of the buffer, one core"
+            print_table(title, compare(peers, 5), peers[0], "updates/s")
+    if "host" in parts:
+        for task in ("Pendulum-v1", "InvertedPendulum-v5"):
+            peers = [f"perdure_host {task}", f"sbx_host {task}"]
+            title = (
+                f"SAC on Gymnasium's {task}: one environment, two layers of 256, batch 256, one update a step, one core"
+            )
+            print_table(title, compare(peers, 5), peers[0])
