@@ -329,3 +329,26 @@ def test_a_policy_for_other_spaces_is_refused():
     policy = MLPActorCriticPolicy(make("Pendulum-v1"), key=jr.key(0))
     with pytest.raises(ValueError, match="observation_space"):
         algorithm.init(CARTPOLE, policy, key=jr.key(0))
+
+
+def test_the_optimiser_and_the_rate_of_critics_can_be_chosen():
+    env = make("Pendulum-v1")
+    policy = MLPDeterministicPolicy(env, hidden_sizes=(4,), key=jr.key(0))
+    small = {"batch_size": 8, "capacity": 64, "learning_starts": 8}
+
+    def train(**settings):
+        algorithm = DDPG(**small, **settings)
+        state = algorithm.run(algorithm.init(env, policy, key=jr.key(0)), 4)
+        return state.learner.policy, state.learner.critics
+
+    policy_slow, critics = train(learning_rate=1e-9, critic_learning_rate=1e-2)
+    fresh_policy, fresh_critics = policy, train(learning_rate=1e-9)[1]
+    for a, b in zip(jax.tree.leaves(policy_slow), jax.tree.leaves(fresh_policy), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    moved = [np.abs(a - b).max() for a, b in zip(jax.tree.leaves(critics), jax.tree.leaves(fresh_critics), strict=True)]
+    assert max(moved) > 1e-2
+    assert bits(train(optimizer_name="sgd")) != bits(train(optimizer_name="adam"))
+    with pytest.raises(ValueError, match="DDPG.optimizer_name = 'adma' is not known"):
+        DDPG(optimizer_name="adma")
+    with pytest.raises(ValueError, match="the policy is its own critic"):
+        DQN(critic_learning_rate=1e-3)

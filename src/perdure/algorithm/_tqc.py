@@ -63,7 +63,8 @@ class TQC(AbstractSoftActorCritic):
     ) -> Float[Array, "batch atoms"]:
         action, log_prob = sampled(policy, batch.after, batch.reward.size, key=key)
         atoms = jnp.concatenate(list(values_of(critics, batch.after, action)), axis=1)  # (batch, N M)
-        kept = jnp.sort(atoms, axis=1)[:, : self.num_critics * (self.num_quantiles - self.num_dropped)]
+        num_kept = self.num_critics * (self.num_quantiles - self.num_dropped)
+        kept = -jax.lax.top_k(-atoms, num_kept)[0]  # the smallest; half the time of a sort
 
         def one(next_value: Float[Array, " batch"]) -> Float[Array, " batch"]:
             return td_target(batch.reward, next_value, batch.terminated, discount=batch.discount)
