@@ -348,7 +348,7 @@ def test_the_optimiser_and_the_rate_of_critics_can_be_chosen():
     moved = [np.abs(a - b).max() for a, b in zip(jax.tree.leaves(critics), jax.tree.leaves(fresh_critics), strict=True)]
     assert max(moved) > 1e-2
     assert bits(train(optimizer_name="sgd")) != bits(train(optimizer_name="adam"))
-    with pytest.raises(ValueError, match="DDPG.optimizer_name = 'adma' is not known"):
+    with pytest.raises(ValueError, match=r"DDPG\.optimizer_name = 'adma' is not known"):
         DDPG(optimizer_name="adma")
     with pytest.raises(ValueError, match="the policy is its own critic"):
         DQN(critic_learning_rate=1e-3)
