@@ -3,9 +3,11 @@
     python benchmarks/learning.py                         # all of it: about two hours on one core
     python benchmarks/learning.py "SAC, Pendulum-v1"      # these rows only
     python benchmarks/learning.py --side sb3              # that half only; the other one from an earlier run
+    python benchmarks/learning.py --table                 # print what is done
 
 The return of a seed is the mean over 20 episodes with the best actions. IQM is the interquartile mean over seeds (Agarwal
-et al. 2021, arXiv:2108.13264). What is done is kept in `learning.jsonl` and not done again. `-` is what a peer lacks.
+et al. 2021, arXiv:2108.13264). What is done is kept in `benchmarks/learning.jsonl`, with the commit it was done at, and not
+done again: delete lines to repeat them. `-` is what a peer lacks, or what is not done yet.
 """
 
 import argparse
@@ -47,7 +49,7 @@ from perdure.policy import (
 )
 from perdure.space import Box
 
-RESULTS = Path("learning.jsonl")
+RESULTS = Path(__file__).parent / "learning.jsonl"
 SEEDS = {"perdure": 10, "sb3": 3}
 
 
@@ -370,13 +372,21 @@ def results() -> dict[tuple[str, str], list[dict[str, float]]]:
     return done
 
 
+def commit() -> str:
+    """Where the code stands."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def fill_in(case: Case, side: str) -> None:
     """Train what seeds are missing, each kept as soon as it is done."""
     done = len(results().get((case.name, side), []))
     for seed in track(range(done, SEEDS[side]), f"{case.name}, {side}", disable=done >= SEEDS[side]):
         outcome = case.train(seed) if side == "perdure" else case.train_sb3(seed)
         with open(RESULTS, "a") as file:
-            file.write(json.dumps({"case": case.name, "side": side, "seed": seed, **outcome}) + "\n")
+            file.write(
+                json.dumps({"case": case.name, "side": side, "seed": seed, "commit": commit(), **outcome}) + "\n"
+            )
 
 
 def verdict(case: Case, ours: np.ndarray, theirs: np.ndarray | None) -> str:
@@ -407,19 +417,22 @@ def print_table(cases: list[Case]) -> None:
         words = verdict(case, ours, theirs)
         table.add_row(case.name, f"{case.steps:,}", *numbers, seconds[0], *peer, seconds[1], target, words)
     Console(width=220).print(table)
+    commits = sorted({run["commit"] for case in cases for run in done.get((case.name, "perdure"), [])})
+    print(f"Ours at {', '.join(commits)}.")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", help="names of rows, or beginnings of them; all by default")
     parser.add_argument("--side", choices=list(SEEDS), help="train that side only")
+    parser.add_argument("--table", action="store_true", help="print what is done, train nothing")
     parser.add_argument("--seeds", type=int, help="seeds of ours, 10 by default")
     asked = parser.parse_args()
     SEEDS["perdure"] = asked.seeds or SEEDS["perdure"]
     cases = [case for case in CASES if not asked.rows or case.name.startswith(tuple(asked.rows))]
     if not cases:
         raise SystemExit(f"no row is named {' or '.join(asked.rows)}; there are: {'; '.join(c.name for c in CASES)}")
-    for case in cases:
+    for case in () if asked.table else cases:
         for side in [asked.side] if asked.side else list(SEEDS):
             if side == "perdure" or case.sb3 is not None:
                 fill_in(case, side)

@@ -4,8 +4,19 @@ Compiling is most of what a test costs. The passes left out change how fast a pr
 that tests start in a process of their own compile as users' do.
 """
 
+import gc
+
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_disable_most_optimizations", True)
 install_import_hook("perdure", "beartype.beartype")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled_programs():
+    """Each program that JAX compiles keeps a few memory mappings, of which Linux gives a process 65,530; then XLA crashes."""
+    yield
+    jax.clear_caches()
+    gc.collect()

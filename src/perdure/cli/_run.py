@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from perdure.checkpoint import load_policy, read_policy_header
-from perdure.env import AbstractEnv, make
+from perdure.env import AbstractEnv
+from perdure.env.adapter import HostEnv
+from perdure.models import as_env
 
 POLICY_FILE = "policy.safetensors"
 
@@ -28,7 +30,7 @@ def load_run(path: Path) -> tuple[Any, dict[str, Any]]:
     return load_policy(path), read_policy_header(path).metadata
 
 
-def environment_of(metadata: dict[str, Any], name: str | None) -> AbstractEnv:
+def environment_of(metadata: dict[str, Any], name: str | None) -> AbstractEnv | HostEnv:
     """The environment of that name, by default the one that the policy was trained on.
 
     Raises: ValueError if neither is known.
@@ -38,4 +40,4 @@ def environment_of(metadata: dict[str, Any], name: str | None) -> AbstractEnv:
         raise ValueError(
             "The policy file does not say which environment it is for. Add --env NAME, e.g. --env CartPole-v1."
         )
-    return make(name)
+    return as_env(name)

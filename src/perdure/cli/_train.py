@@ -27,8 +27,8 @@ from perdure.algorithm import (
 )
 from perdure.callback import LearningCurve, ProgressBar, plot_learning_curve
 from perdure.checkpoint import save_policy
-from perdure.env import AbstractEnv, make
 from perdure.evaluation import evaluate, summarize
+from perdure.policy import HasSpaces
 
 from ._cache import use_compilation_cache
 from ._run import POLICY_FILE
@@ -71,7 +71,7 @@ def train(
 
     Args:
         algorithm: What learns; its settings are flags.
-        env: Name of the environment, e.g. CartPole-v1.
+        env: Name of the environment, e.g. CartPole-v1; what is not among ours is taken from Gymnasium.
         policy: What the policy is made of.
         total_timesteps: Environment steps, all environments together.
         seed: Of everything random; the same seed gives the same policy to the bit.
@@ -86,7 +86,7 @@ def train(
         raise FileExistsError(
             f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force."
         )
-    environment = make(env)
+    environment = models.as_env(env, num_envs=algorithm.num_envs)
     key_policy, key_learn, key_evaluate = jr.split(jr.key(seed), 3)
     fresh = new_policy(algorithm, environment, policy, key_policy)
     curve = LearningCurve(out / "learning_curve.csv", frequency=max(total_timesteps // 200, 1))
@@ -111,7 +111,7 @@ def train(
     console.print(f"Next: perdure evaluate {out}   or   perdure export {out} --to onnx --out deploy", highlight=False)
 
 
-def new_policy(algorithm: AbstractAlgorithm, env: AbstractEnv, settings: PolicySettings, key: jax.Array) -> Any:
+def new_policy(algorithm: AbstractAlgorithm, env: HasSpaces, settings: PolicySettings, key: jax.Array) -> Any:
     """A fresh policy of the kind that the algorithm trains."""
     keywords = {
         "hidden_sizes": settings.hidden_sizes,

@@ -13,5 +13,6 @@ from ._algorithms import (
     TQC as TQC,
     DiscreteSAC as DiscreteSAC,
 )
+from ._environment import as_env as as_env
 from ._liquid import LiquidDDPG as LiquidDDPG, LiquidPPO as LiquidPPO, LiquidSAC as LiquidSAC
 from ._new_policy import KINDS as KINDS, ROLES as ROLES, Kind as Kind, new_policy as new_policy

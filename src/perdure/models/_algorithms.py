@@ -7,7 +7,6 @@ from jax import random as jr
 
 import perdure.algorithm
 from perdure.algorithm import AbstractAlgorithm
-from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv
 from perdure.policy import AbstractPolicy
 
@@ -43,11 +42,10 @@ class AlgorithmAgent(Agent):
         **settings: Any,
     ):
         given = env
-        env = as_env(env) if not isinstance(env, AbstractEnv | HostEnv) else env
-        if isinstance(env, HostEnv):
-            settings.setdefault("num_envs", env.num_envs)
-            given = env
         algorithm = self.algorithm_class(**settings)
+        env = as_env(env, num_envs=algorithm.num_envs)
+        if isinstance(env, HostEnv):
+            given = env  # `train` gives the algorithm as many environments as there are
         seed = int(np.random.randint(2**31)) if seed is None else seed
         if isinstance(policy, str):
             key = jr.fold_in(jr.key(seed), 1)
