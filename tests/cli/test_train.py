@@ -24,8 +24,8 @@ def test_what_is_not_ours_is_taken_from_gymnasium(tmp_path, capsys):
     pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
     algorithm = PPO(num_envs=2, num_steps=8, num_minibatches=2)
     settings = {"total_timesteps": 32, "out": tmp_path / "run", "compilation_cache": False}
-    train(algorithm, "CliffWalking-v1", PolicySettings(hidden_sizes=(4,)), **settings)
+    train(algorithm, "FrozenLake-v1", PolicySettings(hidden_sizes=(4,)), **settings)
     evaluate(tmp_path / "run", episodes=1, compilation_cache=False)
-    assert "CliffWalking-v1" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="There is no environment 'CliffWalkin-v1'"):
-        train(algorithm, "CliffWalkin-v1", PolicySettings(), **(settings | {"out": tmp_path / "none"}))
+    assert "FrozenLake-v1" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="There is no environment 'FrozenLak-v1'"):
+        train(algorithm, "FrozenLak-v1", PolicySettings(), **(settings | {"out": tmp_path / "none"}))

@@ -44,10 +44,9 @@ def test_every_preset_trains(cls):
     assert model.algorithm.optimizer_name == "rmsprop"
     assert model.policy.action_space.high == 2.0  # that of the environment
     steps = model.algorithm.steps_taken(model.state)
-    assert steps == (64 if cls is LiquidPPO else 160)  # two rollouts of 32; the end of the fourth episode of 40, 128 before
-        40,
-        64,
-    )  # whole rollouts
+    assert steps == (
+        64 if cls is LiquidPPO else 160
+    )  # two rollouts of 32; the end of the fourth episode of 40, 128 before
     env.close()
 
 
