@@ -135,7 +135,7 @@ def test_evaluate_refuses_another_task(run):
 
 
 def test_ctrl_c_keeps_what_was_learned(tmp_path):
-    arguments = ["train", "ppo", "CartPole-v1", "--total-timesteps", "1_000_000_000", "--out", "run"]
+    arguments = ["train", "ppo", "CartPole-v1", "--total-timesteps", "20_000_000", "--out", "run"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     training = subprocess.Popen([PERDURE, *arguments], cwd=tmp_path, **pipes)
     curve = tmp_path / "run/learning_curve.csv"
@@ -147,7 +147,7 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path):
     assert training.returncode == 0, errors
     assert "warning: Interrupted after" in " ".join(errors.split())
     steps = read_policy_header(tmp_path / "run/policy.safetensors").metadata["steps"]
-    assert 0 < steps < 1_000_000_000
+    assert 0 < steps < 20_000_000
     assert f"{steps:,} steps" in " ".join(printed.split())
 
 
