@@ -21,6 +21,7 @@ from perdure.env.adapter import HostEnv, HostSpec
 
 from ._host import init_on_host, resume_on_host, run_on_host, warm_up_on_host
 from ._interrupt import catch_interrupt
+from ._listener import Listener, summary
 from ._rollout import Actor, Rollout, Transition, collect, uniform_actor
 
 CHUNK = 256  # iterations at most in one compiled call; also the length of the metrics that it returns
@@ -264,7 +265,7 @@ def drive(
     """
     began = time.perf_counter()
     first = at = int(state.iteration)
-    state = jax.tree.map(lambda x: x.copy() if eqx.is_array(x) else x, state)  # the loop reuses its own memory only
+    state = owned(state)
 
     def steps_at(iteration: int) -> int:
         return algorithm.steps_before_learning + iteration * algorithm.steps_per_iteration
@@ -274,7 +275,7 @@ def drive(
         return Record(steps_at(at), steps_at(last), at, elapsed, speed, metrics, ended, type(algorithm).__name__, state)
 
     size, stop, metrics, left = 1, False, dict[str, float](), float("inf") if episodes is None else float(episodes)
-    nothing = np.zeros((0, 2))
+    nothing, listeners = np.zeros((0, 2)), [Listener(callback, steps_at) for callback in callbacks]
 
     def finish(callback: AbstractCallback) -> None:
         speed = (at - first) * algorithm.steps_per_iteration / max(time.perf_counter() - began, 1e-9)
@@ -282,30 +283,32 @@ def drive(
 
     def with_new_env(state: State, callback: AbstractCallback, told: Record) -> State:
         env = callback.new_env(told)
-        return state if env is None else eqx.tree_at(lambda s: s.env, state, env)
+        return state if env is None else eqx.tree_at(lambda s: s.env, state, owned(env))
 
-    with ExitStack() as stack:  # whatever fails, every callback is told of the end
+    with ExitStack() as stack:  # whatever fails, every callback that has begun is told of the end
         for callback in callbacks:
-            stack.callback(finish, callback)
             told = record({}, nothing, 0.0)
             callback.on_start(told)
+            stack.callback(finish, callback)
             state = with_new_env(state, callback, told)
         interrupted = stack.enter_context(catch_interrupt())
         while at < last and not stop and not interrupted():
-            size = min(size, last - at, *(iterations_until_due(c, at, steps_at) for c in callbacks))
+            due = [listener.until_due(at) for listener in listeners]
+            size = min(size, last - at, CHUNK, *(n for n in due if n is not None))
             before, chunk_began = at, time.perf_counter()
             state, log = run_chunk(algorithm, state, jnp.asarray(size, jnp.int32), jnp.asarray(left, jnp.float32))
             at = int(state.iteration)
             seconds, size = time.perf_counter() - chunk_began, at - before
-            log = jax.device_get(log)
-            metrics, ended = summary(log, size), np.stack([log["episodes"], log["return_sum"]], axis=1)[:size]
+            now = {name: np.array(values[:size]) for name, values in jax.device_get(log).items()}
+            metrics = summary(now)
             left -= metrics["episodes"]
             stop = left <= 0
-            for callback in callbacks:  # every one is told, even if an earlier one stops
-                if stop or iterations_until_due(callback, before, steps_at) == size or callback.frequency is None:
-                    told = record(metrics, ended, size * algorithm.steps_per_iteration / seconds)
-                    stop = callback.on_chunk(told) or stop
-                    state = with_new_env(state, callback, told)
+            for listener, n in zip(listeners, due, strict=True):
+                listener.hear(now)
+                if stop or n is None or n == size:  # every later one is told, even if an earlier one stops
+                    told = record(*listener.news(), size * algorithm.steps_per_iteration / seconds)
+                    stop = listener.callback.on_chunk(told) or stop
+                    state = with_new_env(state, listener.callback, told)
             if before > first:  # the first chunk also compiled, so its time says nothing
                 size = int(np.clip(size * CHUNK_SECONDS / seconds, 1, CHUNK))
     if interrupted():
@@ -316,21 +319,6 @@ def drive(
     return state
 
 
-def iterations_until_due(callback: AbstractCallback, iteration: int, steps_at: Callable[[int], int]) -> int:
-    """How many iterations from here until the callback's frequency has been reached once more."""
-    if callback.frequency is None:
-        return CHUNK
-    due = (steps_at(iteration) // callback.frequency + 1) * callback.frequency
-    return -(-(due - steps_at(iteration)) // (steps_at(1) - steps_at(0)))
-
-
-def summary(log: dict[str, np.ndarray], size: int) -> dict[str, float]:
-    """Means over the first `size` iterations; over the episodes that ended, for what is a sum over episodes."""
-    sums = {name: float(log[name][:size].sum()) for name in ("episodes", "return_sum", "length_sum")}
-    episodes = sums["episodes"]
-    return {
-        "episodes": episodes,
-        "episode_return": sums["return_sum"] / episodes if episodes else float("nan"),
-        "episode_length": sums["length_sum"] / episodes if episodes else float("nan"),
-        **{name: float(values[:size].mean()) for name, values in log.items() if name not in sums},
-    }
+def owned(tree: Any) -> Any:
+    """A copy of what somebody else may hold, for the loop that reuses its memory."""
+    return jax.tree.map(lambda x: x.copy() if eqx.is_array(x) else x, tree)

@@ -17,10 +17,9 @@ class Record:
     iteration: int
     elapsed_seconds: float  # since this call began, compilation included
     steps_per_second: float  # over the last chunk; over everything in `on_end`
-    metrics: dict[str, float]  # means over the last chunk; `episode_return` is NaN where no episode ended
-    ended: Float[
-        np.ndarray, "iterations 2"
-    ]  # of each iteration of the chunk: episodes that ended, sum of their returns
+    # Of all iterations since the callback's last call; of the last chunk in `on_end`:
+    metrics: dict[str, float]  # means; `episode_return` is NaN where no episode ended
+    ended: Float[np.ndarray, "iterations 2"]  # of each: episodes that ended, sum of their returns; empty in `on_end`
     algorithm: str
     state: Any  # the training state; `state.policy` acts
 
@@ -34,21 +33,34 @@ class AbstractCallback:
         """Before the first chunk; `metrics` is empty."""
 
     def on_chunk(self, record: Record) -> bool:
-        """After a chunk, at every multiple of `frequency`. True stops the training here."""
+        """After a chunk, at the first iteration past every multiple of `frequency`. True stops the training here.
+
+        Those that come after the one that stops it are told as well, and all are where it ends after so many episodes.
+        """
         return False
 
     def new_env(self, record: Record) -> Any:
-        """An environment to go on with in place of `record.state.env`, or None: asked at the start and after `on_chunk`.
+        """An environment to go on with in place of `record.state.env`, or None: asked after `on_start` and `on_chunk`.
 
-        It may differ in the values of arrays alone, or all is compiled anew.
+        It may differ in the values of arrays alone, or all is compiled anew. Training on a host environment takes none.
         """
         return None
 
     def on_end(self, record: Record) -> None:
-        """After the last chunk, also when training was interrupted or something failed."""
+        """After the last chunk, also when training was interrupted or something failed; not if `on_start` did."""
 
 
 def scalars(record: Record) -> dict[str, float]:
     """What loggers write down: the metrics that have a value in this chunk, and the speed."""
     named = {name: value for name, value in record.metrics.items() if not math.isnan(value)}
     return {**named, "steps_per_second": record.steps_per_second}
+
+
+def check_counts(**counts: int | None) -> None:
+    """Check what is counted, by the argument's name; None stands for an argument that was left out.
+
+    Raises: ValueError for a count below 1.
+    """
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name}={count}, but at least 1 is needed.")
