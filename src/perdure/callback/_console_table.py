@@ -4,7 +4,7 @@ import math
 from collections import deque
 from typing import final
 
-from ._base import AbstractCallback, Record
+from ._base import AbstractCallback, Record, check_counts
 
 WIDTHS = {"episode": 9, "steps": 11, "return": 10, "steps/s": 9}
 
@@ -20,9 +20,7 @@ class ConsoleTable(AbstractCallback):
     """
 
     def __init__(self, *, display_count: int = 100, window_size: int = 100):
-        for name, value in (("display_count", display_count), ("window_size", window_size)):
-            if value < 1:
-                raise ValueError(f"{name}={value}, but at least 1 is needed.")
+        check_counts(display_count=display_count, window_size=window_size)
         self.display_count, self.window_size = display_count, window_size
 
     def on_start(self, record: Record) -> None:
@@ -52,10 +50,11 @@ class ConsoleTable(AbstractCallback):
         if self._shown < 0:
             self._losses = [name for name in record.metrics if name.endswith("_loss")]
             widths = WIDTHS | {name: len(name) + 2 for name in self._losses}
-            self._console.print("".join(f"{name:>{width}}" for name, width in widths.items()), style="bold")
+            head = "".join(f"{name:>{width}}" for name, width in widths.items())
+            self._console.print(head, style="bold", soft_wrap=True)  # a row is one line, also in a log file
         self._shown = self._episodes
         episodes = sum(n for n, _ in self._window)
         mean = sum(total for _, total in self._window) / episodes if episodes else math.nan
         cells = [f"{self._episodes:>9,.0f}{record.step:>11,}{mean:>10.1f}{speed:>9,.0f}"]
         cells += [f"{record.metrics.get(name, math.nan):>{len(name) + 2}.4g}" for name in self._losses]
-        self._console.print("".join(cells))
+        self._console.print("".join(cells), soft_wrap=True)

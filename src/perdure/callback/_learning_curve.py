@@ -7,17 +7,20 @@ from typing import Any, final
 
 from perdure._core import import_extra
 
-from ._base import AbstractCallback, Record
+from ._base import AbstractCallback, Record, check_counts
 
 
 @final
 class LearningCurve(AbstractCallback):
     """Appends one row to a CSV file at every chunk, flushed at once: step, seconds, steps a second, all metrics.
 
-    A metric without a value in a chunk, such as the return where no episode ended, is left empty.
+    A metric without a value, such as the return where no episode ended, is left empty.
+
+    Raises: ValueError for a frequency below 1.
     """
 
     def __init__(self, path: str | Path, *, frequency: int | None = None):
+        check_counts(frequency=frequency)
         self.path, self.frequency = Path(path), frequency
 
     def on_start(self, record: Record) -> None:

@@ -5,17 +5,18 @@ from typing import Any, final
 
 from perdure._core import import_extra
 
-from ._base import AbstractCallback, Record, scalars
+from ._base import AbstractCallback, Record, check_counts, scalars
 
 
 @final
 class TensorBoard(AbstractCallback):
     """Writes all metrics as scalars to `logdir`, by environment steps (extra `tensorboard`, which is tensorboardX).
 
-    Raises: MissingExtraError without tensorboardX.
+    Raises: MissingExtraError without tensorboardX, ValueError for a frequency below 1.
     """
 
     def __init__(self, logdir: str | Path, *, frequency: int | None = None):
+        check_counts(frequency=frequency)
         import_extra("tensorboardX", "tensorboard")
         self.logdir, self.frequency = Path(logdir), frequency
 
@@ -37,10 +38,11 @@ class WeightsAndBiases(AbstractCallback):
 
     `settings` go to `wandb.init`, such as `mode="offline"` or `config={...}`.
 
-    Raises: MissingExtraError without wandb.
+    Raises: MissingExtraError without wandb, ValueError for a frequency below 1.
     """
 
     def __init__(self, project: str, *, frequency: int | None = None, **settings: Any):
+        check_counts(frequency=frequency)
         import_extra("wandb", "wandb")
         self.project, self.frequency, self.settings = project, frequency, settings
 
