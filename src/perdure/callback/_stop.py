@@ -3,7 +3,7 @@
 import math
 from typing import final
 
-from ._base import AbstractCallback, Record
+from ._base import AbstractCallback, Record, check_counts
 from ._evaluation import EvalCallback
 
 
@@ -11,19 +11,23 @@ from ._evaluation import EvalCallback
 class EarlyStopping(AbstractCallback):
     """Stops as soon as the mean episode return has reached `target` `patience` times in a row.
 
-    The return is that of training, chunk by chunk, or that of an `EvalCallback` given as `of`, which comes before this one
-    in the list of callbacks.
+    The return is that of training, over `frequency` environment steps each time (None: over one chunk, whose length depends
+    on the clock), or that of an `EvalCallback` given as `of`, which comes before this one in the list of callbacks. Where no
+    episode ended there is nothing to count. Every training counts from nothing.
 
-    Raises: ValueError for a target that is not finite or a patience below 1.
+    Raises: ValueError for a target that is not finite, or a patience or frequency below 1.
     """
 
-    def __init__(self, *, target: float, patience: int = 3, of: EvalCallback | None = None):
+    def __init__(
+        self, *, target: float, patience: int = 3, frequency: int | None = None, of: EvalCallback | None = None
+    ):
         if not math.isfinite(target):
             raise ValueError(f"target={target}, but a return to reach is a finite number.")
-        if patience < 1:
-            raise ValueError(f"patience={patience}, but at least 1 is needed.")
-        self.target, self.patience, self.of = target, patience, of
-        self._reached = self._heard = 0
+        check_counts(patience=patience, frequency=frequency)
+        self.target, self.patience, self.frequency, self.of = target, patience, frequency, of
+
+    def on_start(self, record: Record) -> None:
+        self._reached, self._heard = 0, len(self.of.history) if self.of else 0
 
     def on_chunk(self, record: Record) -> bool:
         if self.of is None:
@@ -31,7 +35,7 @@ class EarlyStopping(AbstractCallback):
         else:
             news, self._heard = [e.mean_return for e in self.of.history[self._heard :]], len(self.of.history)
         for mean_return in news:
-            if not math.isnan(mean_return):  # NaN: no episode ended in this chunk
+            if not math.isnan(mean_return):  # NaN: no episode ended
                 self._reached = self._reached + 1 if mean_return >= self.target else 0
         return self._reached >= self.patience
 
@@ -56,13 +60,17 @@ class StopOnTime(AbstractCallback):
 class StopOnSteps(AbstractCallback):
     """Stops once `steps` environment steps have been taken since `init`, all environments together.
 
+    A training that has taken as many already ends after one chunk more.
+
     Raises: ValueError for less than one.
     """
 
     def __init__(self, steps: int):
-        if steps < 1:
-            raise ValueError(f"steps={steps}, but at least 1 is needed.")
-        self.steps = self.frequency = steps
+        check_counts(steps=steps)
+        self.steps = steps
+
+    def on_start(self, record: Record) -> None:
+        self.frequency = self.steps if record.step < self.steps else None  # past it: stop at the first chance
 
     def on_chunk(self, record: Record) -> bool:
         return record.step >= self.steps
