@@ -4,54 +4,75 @@ import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from perdure.env.adapter import HostSpec
 
-from ._base import AbstractCallback, Record
+from ._base import AbstractCallback, Record, check_counts
 
 
-def owner_of(env: Any, field: str) -> int:
-    """How many wrappers stand around the environment that has the field.
+def way_to(env: Any, field: str) -> tuple[str, ...]:
+    """The attributes that lead from `env` to a number of it or of what it wraps; the outermost of that name.
 
-    Raises: ValueError if none has it, naming what there is; TypeError for a field that is no number.
+    Parts before a dot are followed as they are: `env.env.length` is that of what is wrapped twice.
+
+    Raises: ValueError if there is none, naming what there is; TypeError for a field that is no floating-point number.
     """
     if isinstance(env, HostSpec):
         raise ValueError(
             f"{env.name} is a host environment, whose fields a curriculum does not reach. Use a native one, or set them with "
             "the environment's own means."
         )
-    depth, inner, known = 0, env, list[str]()
-    while inner is not None:
+    *parts, name = field.split(".")
+    inner, way, known = env, list[str](), list[str]()
+    for part in parts:
+        inner = getattr(inner, part, None)
+        way.append(part)
+    while dataclasses.is_dataclass(inner):
         fields = [f.name for f in dataclasses.fields(inner) if not f.metadata.get("static", False)]
-        if field in fields:
-            if not eqx.is_inexact_array_like(getattr(inner, field)):
+        if name in fields:
+            value = getattr(inner, name)
+            if not eqx.is_inexact_array_like(value) or np.shape(value):
                 raise TypeError(
-                    f"{field} is {getattr(inner, field)!r}, but a curriculum changes floating-point fields."
+                    f"{field} is {eqx.tree_pformat(value)}, but a curriculum changes floating-point numbers."
                 )
-            return depth
+            return (*way, name)
         known += [name for name in fields if name != "env"]
-        depth, inner = depth + 1, getattr(inner, "env", None)
-    raise ValueError(f"{env.name} has no field {field!r}. It has {', '.join(known) or 'none that can change'}.")
+        inner, way = getattr(inner, "env", None), [*way, "env"]
+    raise ValueError(f"{env.name} has no field {field!r}. It has {', '.join(known) or 'no number there'}.")
+
+
+def follow(env: Any, way: Sequence[str]) -> Any:
+    """What the attributes lead to, one after the other."""
+    return reduce(getattr, way, env)
 
 
 def with_field(env: Any, field: str, value: float) -> Any:
-    """The environment with one field changed to an array of float32, also inside wrappers."""
+    """The environment with one field changed to an array of float32; see `way_to`.
 
-    def where(env: Any) -> Any:
-        for _ in range(depth):
-            env = env.env
-        return getattr(env, field)
-
-    depth = owner_of(env, field)
-    return eqx.tree_at(where, env, jnp.asarray(value, jnp.float32))
+    Raises: ValueError for a value that is not finite.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"The curriculum gives {field}={value}. Environments need finite numbers.")
+    way = way_to(env, field)
+    return eqx.tree_at(lambda env: follow(env, way), env, jnp.asarray(value, jnp.float32))
 
 
 class AbstractCurriculum(AbstractCallback):
-    """Says what some fields should be. They are arrays from the start, so a change compiles nothing anew."""
+    """Says what some fields should be. They are arrays from the start, so a change compiles nothing anew.
+
+    A field is that of the environment or of what it wraps, whichever comes first from outside, or a path such as
+    `env.length`. A policy keeps the bounds of the spaces that it was made for.
+
+    Raises: at the start of training, ValueError for a field that is not there or a host environment, TypeError for a field
+    that is no floating-point number; ValueError for a value that is not finite.
+    """
 
     @abstractmethod
     def values(self, record: Record) -> Mapping[str, float]:
@@ -68,36 +89,51 @@ class AbstractCurriculum(AbstractCallback):
 class ScheduledCurriculum(AbstractCurriculum):
     """Fields as functions of the environment steps taken: `ScheduledCurriculum({"gravity": lambda step: 5 + step / 1e4})`.
 
-    Raises: ValueError at the start of training for a field that the environment does not have.
+    A schedule is asked for multiples of `frequency` alone, 0 among them, so it is followed to the bit by a training that was
+    stopped in between and resumed.
+
+    Raises: ValueError for a frequency below 1; see `AbstractCurriculum`.
     """
 
-    def __init__(self, schedules: Mapping[str, Callable[[int], float]], *, frequency: int | None = None):
-        self.schedules, self.frequency = dict(schedules), frequency
+    def __init__(self, schedules: Mapping[str, Callable[[int], float]], *, frequency: int = 10_000):
+        check_counts(frequency=frequency)
+        self.schedules, self.every, self.frequency = dict(schedules), frequency, frequency
 
     def values(self, record: Record) -> Mapping[str, float]:
-        return {field: schedule(record.step) for field, schedule in self.schedules.items()}
+        step = record.step // self.every * self.every
+        return {field: float(schedule(step)) for field, schedule in self.schedules.items()}
 
 
 @final
 class AdaptiveCurriculum(AbstractCurriculum):
     """One field that takes the next of `levels` when the mean episode return has reached `target` `patience` times in a row.
 
-    Raises: ValueError for no levels, a target that is not finite or a patience below 1.
+    The mean is over the episodes of `frequency` environment steps each time. A resumed training goes on at the level that its
+    environment has, and begins to count anew; one whose environment has had no curriculum yet begins at the first level.
+
+    Raises: ValueError for no levels, levels that repeat, a target that is not finite, a patience or frequency below 1; see
+    `AbstractCurriculum`.
     """
 
     def __init__(
-        self, field: str, levels: Sequence[float], *, target: float, patience: int = 3, frequency: int | None = None
+        self, field: str, levels: Sequence[float], *, target: float, patience: int = 3, frequency: int = 10_000
     ):
         if not levels:
             raise ValueError("levels is empty, but at least one value is needed.")
+        self.levels = tuple(float(np.float32(level)) for level in levels)  # as the environment holds them
+        if len(set(self.levels)) < len(self.levels):
+            raise ValueError(f"levels={tuple(levels)}, but each must differ: by its value a training is resumed.")
         if not math.isfinite(target):
             raise ValueError(f"target={target}, but a return to reach is a finite number.")
-        if patience < 1:
-            raise ValueError(f"patience={patience}, but at least 1 is needed.")
-        self.field, self.levels, self.target, self.patience = field, tuple(levels), target, patience
-        self.frequency = frequency
+        check_counts(patience=patience, frequency=frequency)
+        self.field, self.target, self.patience, self.frequency = field, target, patience, frequency
         self.level = 0  # index of the one in force
         self._reached = 0
+
+    def on_start(self, record: Record) -> None:
+        value = follow(record.state.env, way_to(record.state.env, self.field))
+        has_begun = isinstance(value, jax.Array) and float(value) in self.levels  # until then it is a Python number
+        self.level, self._reached = self.levels.index(float(value)) if has_begun else 0, 0
 
     def on_chunk(self, record: Record) -> bool:
         mean_return = record.metrics["episode_return"]
