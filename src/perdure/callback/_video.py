@@ -14,20 +14,23 @@ from jaxtyping import Array, Key, UInt8
 
 from perdure._core import import_extra
 from perdure.env import AbstractEnv
-from perdure.env.adapter import as_action, as_tree, can_draw, draw
-from perdure.space import from_gymnasium
+from perdure.env.adapter import HostEnv, can_draw, draw
+from perdure.policy import check_same_spaces
 
-from ._base import AbstractCallback, Record
+from ._base import AbstractCallback, Record, check_counts
+from ._evaluation import check_is_another
 
 
 @final
 class RecordVideos(AbstractCallback):
     """Plays an episode with the best actions every `frequency` environment steps, and writes it as `step-NNN.mp4`.
 
-    `env` is a classic control task of ours, or one `gymnasium.Env` made with `render_mode="rgb_array"` and not the one of
-    training. Needs extra `video` (imageio with its own ffmpeg).
+    `env` is a classic control task of ours, or one of Gymnasium's (a `gymnasium.Env` or a `HostEnv`, whose first environment
+    is shown) made with `render_mode="rgb_array"` and not the one of training. The episode begins the same every time and is
+    shown for `max_steps` steps at most. Needs extra `video` (imageio with its own ffmpeg).
 
-    Raises: MissingExtraError without imageio-ffmpeg, ValueError for an environment that shows no pictures or numbers below 1.
+    Raises: MissingExtraError without imageio-ffmpeg; ValueError for an environment that shows no pictures or numbers below 1;
+    at the start of training ValueError if the policy is for other spaces, or for the training's own host environment.
     """
 
     def __init__(
@@ -41,23 +44,27 @@ class RecordVideos(AbstractCallback):
         key: Key[Array, ""] | None = None,
     ):
         import_extra("imageio_ffmpeg", "video")
-        for name, value in (("frequency", frequency), ("max_steps", max_steps), ("fps", fps)):
-            if value < 1:
-                raise ValueError(f"{name}={value}, but at least 1 is needed.")
+        check_counts(frequency=frequency, max_steps=max_steps, fps=fps)
+        if not isinstance(env, AbstractEnv | HostEnv):
+            env = HostEnv(env)
         if isinstance(env, AbstractEnv) and not can_draw(env):
             raise ValueError(f"There are no pictures of {env.name}, only of the classic control tasks.")
-        if not isinstance(env, AbstractEnv) and getattr(env, "render_mode", None) != "rgb_array":
+        if isinstance(env, HostEnv) and env.envs.render_mode != "rgb_array":
             raise ValueError(
-                f"{env} has render_mode={getattr(env, 'render_mode', None)!r}. Make it with render_mode='rgb_array'."
+                f"{env.name} has render_mode={env.envs.render_mode!r}. Make it with render_mode='rgb_array'."
             )
         self.dirpath, self.env, self.frequency, self.max_steps, self.fps = Path(dirpath), env, frequency, max_steps, fps
         self.key = jr.key(0) if key is None else key
         self.paths: list[Path] = []  # what was written
 
+    def on_start(self, record: Record) -> None:
+        check_same_spaces(record.state.policy, self.env)
+        check_is_another(self.env, record)
+
     def on_chunk(self, record: Record) -> bool:
         self.dirpath.mkdir(parents=True, exist_ok=True)
         path = self.dirpath / f"step-{record.step:09d}.mp4"
-        play = native_frames if isinstance(self.env, AbstractEnv) else gymnasium_frames
+        play = native_frames if isinstance(self.env, AbstractEnv) else host_frames
         imageio = import_extra("imageio", "video")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)  # what is forked becomes ffmpeg at once
@@ -81,7 +88,7 @@ def native_frames(
 @eqx.filter_jit
 def episode(policy: Any, env: AbstractEnv, max_steps: int, key: Key[Array, ""]) -> tuple[Any, Array]:
     """The states of one episode, and how many of them belong to it."""
-    key_env, key_policy = jr.split(key)
+    key_env, key_policy, key_steps = jr.split(key, 3)
     state, observation = env.reset(key=key_env)
 
     def step(carry: Any, key: Key[Array, ""]) -> tuple[Any, tuple[Any, Array]]:
@@ -92,21 +99,29 @@ def episode(policy: Any, env: AbstractEnv, max_steps: int, key: Key[Array, ""]) 
         return (result.state, result.observation, policy_state, ends), (state, over)
 
     start = state, observation, policy.reset(key=key_policy), jnp.zeros((), bool)
-    _, (states, over) = jax.lax.scan(step, start, jr.split(key_env, max_steps))
+    _, (states, over) = jax.lax.scan(step, start, jr.split(key_steps, max_steps))
     return states, (~over).sum()
 
 
-def gymnasium_frames(policy: Any, env: Any, max_steps: int, key: Key[Array, ""]) -> Iterator[np.ndarray]:
-    """Pictures of one episode of Gymnasium's."""
-    observations, actions = from_gymnasium(env.observation_space), from_gymnasium(env.action_space)
-    act = eqx.filter_jit(lambda policy, state, x, mask: policy(state, x, key=None, action_mask=mask))
-    observation, info = env.reset(seed=int(jr.bits(key)) % 2**31)
-    policy_state = policy.reset(key=key)
+def host_frames(
+    policy: Any, env: HostEnv, max_steps: int, key: Key[Array, ""]
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Pictures of one episode, as the first of the environments renders it."""
+    key_env, key_policy = jr.split(key)
+    observation = env.reset(seed=int(jr.bits(key_env)) % 2**31)
+    policy_state = jax.vmap(lambda k: policy.reset(key=k))(jr.split(key_policy, env.num_envs))
     for _ in range(max_steps):
-        yield np.asarray(env.render())
-        mask = info.get("action_mask")
-        mask = None if mask is None else np.asarray(mask, bool)
-        policy_state, action = act(policy, policy_state, as_tree(observations, observation), mask)
-        observation, _, terminated, truncated, info = env.step(as_action(actions, jax.device_get(action)))
-        if terminated or truncated:
+        yield np.asarray(env.envs.render()[0])
+        policy_state, action = act(policy, policy_state, observation, env.action_mask)
+        step = env.step(action)
+        observation = step.observation
+        if step.terminated[0] or step.truncated[0]:
             return
+
+
+@eqx.filter_jit
+def act(policy: Any, policy_state: Any, observation: Any, mask: Any) -> tuple[Any, Any]:
+    """The next states and the best actions of all environments."""
+    return jax.vmap(lambda state, x, mask: policy(state, x, key=None, action_mask=mask))(
+        policy_state, observation, mask
+    )
