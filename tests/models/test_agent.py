@@ -10,6 +10,7 @@ from jax import random as jr
 
 from perdure import models
 from perdure._core import FileFormatError, leaf_to_numpy, leaves_with_paths
+from perdure.checkpoint import save
 from perdure.env import TimeLimit, make
 from perdure.env.classic_control import CartPole
 from perdure.models import Agent
@@ -85,6 +86,8 @@ def test_settings_given_to_train_are_those_of_the_algorithm():
     assert (algorithm.batch_size, algorithm.noise, algorithm.discount, algorithm.tau) == (4, 0.5, 0.9, 0.1)
     with pytest.raises(ValueError, match=r"tau=0\.1, but PPO has no tau"):
         new("PPO").train(total_timesteps=16, tau=0.1)
+    with pytest.raises(ValueError, match="batch_size=0"):
+        new("PPO").train(batch_size=0)
     with pytest.raises(ValueError, match="n_episodes=0"):
         new("PPO").train(n_episodes=0)
 
@@ -164,6 +167,22 @@ def test_buffers_come_along_only_on_request(tmp_path):
     ppo = new("PPO").train(total_timesteps=16, callbacks=())
     with pytest.raises(ValueError, match="PPO has no replay buffer"):
         ppo.save(tmp_path / "ppo", buffer=True)
+
+
+def test_a_state_saved_without_an_agent_is_one_for_an_agent(tmp_path):
+    agent = new("PPO").train(total_timesteps=16, callbacks=())
+    save(tmp_path / "a", agent.algorithm, agent.state)
+    assert bits(Agent.load(tmp_path / "a").state) == bits(agent.state)
+
+
+def test_metadata_without_a_field_is_named(tmp_path):
+    new("PPO").train(total_timesteps=16, callbacks=()).save(tmp_path / "a")
+    path = tmp_path / "a" / "metadata.json"
+    whole = json.loads(path.read_text())
+    for field in ("algorithm", "settings", "policy", "env", "files", "metadata"):
+        path.write_text(json.dumps({name: value for name, value in whole.items() if name != field}))
+        with pytest.raises(FileFormatError, match=rf"metadata\.json: '{field}' is missing"):
+            Agent.load(tmp_path / "a")
 
 
 def test_a_damaged_file_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """What every room stands on."""
 
+from ._counts import check_counts as check_counts
 from ._debug import check as check, is_debug as is_debug, set_debug as set_debug
 from ._description import describe as describe, fingerprint as fingerprint, fingerprint_of as fingerprint_of
 from ._differences import differences as differences, listing as listing
@@ -28,4 +29,9 @@ from ._leaves import (
 from ._rebuild import rebuild as rebuild
 from ._registry import lookup as lookup, name_of as name_of, register as register
 from ._serializable import Serializable as Serializable
-from ._tree import AbstractConstant as AbstractConstant, select as select, split_trainable as split_trainable
+from ._tree import (
+    AbstractConstant as AbstractConstant,
+    owned as owned,
+    select as select,
+    split_trainable as split_trainable,
+)

@@ -15,6 +15,11 @@ class AbstractConstant(eqx.Module):
     """
 
 
+def owned(tree: Any) -> Any:
+    """A copy that shares no memory: for a loop that uses up its argument, or of what such a loop will use up."""
+    return jax.tree.map(lambda x: x.copy() if eqx.is_array(x) else x, tree)
+
+
 def is_constant(node: Any) -> bool:
     return isinstance(node, AbstractConstant)
 

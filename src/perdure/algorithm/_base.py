@@ -15,6 +15,7 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from perdure._core import owned
 from perdure.callback import AbstractCallback, ProgressBar, Record
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv, HostSpec
@@ -101,11 +102,9 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         """A state that was loaded without its replay buffer, with the warm-up stored anew. These steps are not counted."""
         if not self.warmup_rollouts:
             return state
-        return (
-            warm_up_compiled(self, state)
-            if env is None
-            else warm_up_on_host(self, env, resume_on_host(self, env, state))
-        )
+        if env is None:
+            return warm_up_compiled(self, state)
+        return warm_up_on_host(self, env, resume_on_host(self, env, state))
 
     def iterate(self, state: State) -> tuple[State, dict[str, Array]]:
         """One iteration: collect, then learn. Metrics are scalars, and sums over the episodes that ended."""
@@ -317,8 +316,3 @@ def drive(
             stacklevel=3,
         )
     return state
-
-
-def owned(tree: Any) -> Any:
-    """A copy of what somebody else may hold, for the loop that reuses its memory."""
-    return jax.tree.map(lambda x: x.copy() if eqx.is_array(x) else x, tree)

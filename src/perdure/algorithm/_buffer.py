@@ -55,11 +55,15 @@ class Buffer(eqx.Module):
         return jnp.maximum(steps - length + 1, 0) * num_envs
 
     def draw(self, size: int, *, length: int = 1, key: Key[Array, ""]) -> Int[Array, " size"]:
-        """Items drawn uniformly with replacement from those that a window of `length` steps may begin with."""
+        """Items drawn with replacement from those that a window of `length` steps may begin with.
+
+        Each of n is as likely as any other but for one part in 2**32 / n.
+        """
         num_blocks, num_steps, num_envs = self.shape
         is_full = self.blocks_written >= num_blocks
         oldest = jnp.where(is_full, self.blocks_written % num_blocks, 0) * num_steps * num_envs
-        return (oldest + jr.randint(key, (size,), 0, self.num_windows(length))) % self.num_items
+        drawn = jr.bits(key, (size,), jnp.uint32) % self.num_windows(length).astype(jnp.uint32)
+        return (oldest + drawn.astype(jnp.int32)) % self.num_items
 
     def windows(self, items: Int[Array, " size"], *, length: int = 1) -> PyTree:
         """Each item and the next `length - 1` steps of its environment, leading axes `(size, length)`."""

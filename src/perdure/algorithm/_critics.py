@@ -1,9 +1,8 @@
-"""Critics beside a policy: several in one module, applied to a batch."""
+"""Critics beside a policy, applied to a batch."""
 
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import optax
 from jax import random as jr
@@ -14,28 +13,30 @@ from perdure.policy import AbstractDeterministicPolicy, QFunction
 from ._math import parameters_of
 from ._off_policy import AbstractLearner
 
+Critics = tuple[QFunction, ...]  # one module for all of them, with a leading axis, would take a tenth longer
 
-def new_critics(policy: Any, count: int, *, num_outputs: int = 1, key: Key[Array, ""]) -> QFunction:
-    """`count` critics of the architecture of `policy`, as one module with a leading axis on every array."""
+
+def new_critics(policy: Any, count: int, *, num_outputs: int = 1, key: Key[Array, ""]) -> Critics:
+    """`count` critics of the architecture of `policy`."""
 
     def new(key: Key[Array, ""]) -> QFunction:
         return QFunction(policy.observation_space, policy.action_space, like=policy, num_outputs=num_outputs, key=key)
 
-    return eqx.filter_vmap(new)(jr.split(key, count))
+    return tuple(map(new, jr.split(key, count)))
 
 
 def values_of(
-    critics: QFunction, look: Callable[..., PyTree], action: Float[Array, "batch size"] | None
+    critics: Critics, look: Callable[..., PyTree], action: Float[Array, "batch size"] | None
 ) -> Float[Array, "critics batch outputs"]:
     """Every critic on every step; `look` is `batch.now` or `batch.after`. No action: the values of all, if Discrete."""
-    return eqx.filter_vmap(lambda critic: look(critic, action, fresh=critic.reset()))(critics)
+    return jnp.stack([look(critic, action, fresh=critic.reset()) for critic in critics])
 
 
 class DeterministicLearner(AbstractLearner):
     """A deterministic policy and its critics, each with a target and an optimiser."""
 
     policy: AbstractDeterministicPolicy
-    critics: QFunction
+    critics: Critics
     policy_target: PyTree
     critics_target: PyTree
     policy_optimizer: PyTree
@@ -46,7 +47,7 @@ class DeterministicLearner(AbstractLearner):
     def start(
         cls,
         policy: AbstractDeterministicPolicy,
-        critics: QFunction,
+        critics: Critics,
         policy_optimizer: optax.GradientTransformation,
         critics_optimizer: optax.GradientTransformation,
     ) -> "DeterministicLearner":

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from perdure._core import register
-from perdure.policy import AbstractDeterministicPolicy, QFunction
+from perdure.policy import AbstractDeterministicPolicy
 
-from ._critics import DeterministicLearner, new_critics, values_of
+from ._critics import Critics, DeterministicLearner, new_critics, values_of
 from ._explore import noisy_actor
 from ._math import descend, parameters_of, polyak, td_target, with_parameters
 from ._off_policy import AbstractOffPolicy
@@ -55,7 +55,7 @@ class DDPG(AbstractOffPolicy):
         next_value = values_of(critics_target, batch.after, next_action)[0, :, 0]
         y = td_target(batch.reward, next_value, batch.terminated, discount=batch.discount)
 
-        def critic_loss(critics: QFunction) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
+        def critic_loss(critics: Critics) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
             q = values_of(critics, batch.now, batch.action)[0, :, 0]
             return batch.mean(jnp.square(q - y)), q
 
@@ -65,7 +65,7 @@ class DDPG(AbstractOffPolicy):
 
         def policy_loss(policy: AbstractDeterministicPolicy) -> tuple[Float[Array, ""], Float[Array, ""]]:
             action = batch.now(lambda s, o, _: policy.actor(s, o))
-            loss = -batch.mean(values_of(critics, batch.now, action)[0, :, 0])
+            loss = -batch.mean(values_of(critics[:1], batch.now, action)[0, :, 0])
             return loss, loss
 
         policy, policy_optimizer, loss = descend(

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from perdure._core import register
-from perdure.policy import AbstractSACPolicy, QFunction
+from perdure.policy import AbstractSACPolicy
 from perdure.space import Discrete
 
-from ._critics import new_critics, values_of
+from ._critics import Critics, new_critics, values_of
 from ._math import td_target, value_of
 from ._replay import Batch
-from ._soft import AbstractSoftActorCritic
+from ._soft import AbstractSoftActorCritic, Noise, Soft
 
 
 @register(name="algorithm.DiscreteSAC")
@@ -37,7 +37,7 @@ class DiscreteSAC(AbstractSoftActorCritic):
 
     policy_kind: ClassVar = (AbstractSACPolicy, "a soft actor")
 
-    def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> QFunction:
+    def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
         if not isinstance(policy.action_space, Discrete):
             raise TypeError(f"policy.action_space is {policy.action_space}, but DiscreteSAC needs Discrete. Use SAC.")
         return new_critics(policy, 2, key=key)
@@ -45,38 +45,24 @@ class DiscreteSAC(AbstractSoftActorCritic):
     def usual_target_entropy(self, policy: AbstractSACPolicy) -> float:
         return 0.5 * math.log(policy.action_space.flat_size)
 
-    def targets(
-        self,
-        policy: AbstractSACPolicy,
-        critics: QFunction,
-        alpha: Float[Array, ""],
-        batch: Batch,
-        *,
-        key: Key[Array, ""],
-    ) -> Float[Array, " batch"]:
-        p, log_p = probabilities(policy, batch.after, batch.next_action_mask)
-        q = values_of(critics, batch.after, None).min(0)
-        soft_value = (p * (q - alpha * log_p)).sum(1)
+    def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, " batch"]:
+        p, log_p = probabilities(soft.policy, batch.after, batch.next_action_mask)
+        q = values_of(soft.critics, batch.after, None).min(0)
+        soft_value = (p * (q - soft.alpha * log_p)).sum(1)
         return td_target(batch.reward, soft_value, batch.terminated, discount=batch.discount)
 
     def critic_losses(
-        self, critics: QFunction, y: Float[Array, " batch"], batch: Batch
+        self, critics: Critics, y: Float[Array, " batch"], batch: Batch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         q = jax.vmap(lambda q: value_of(q, batch.action))(values_of(critics, batch.now, None))
         return 0.5 * jnp.square(q - y).sum(0), q.mean(0)
 
     def policy_losses(
-        self,
-        policy: AbstractSACPolicy,
-        critics: QFunction,
-        alpha: Float[Array, ""],
-        batch: Batch,
-        *,
-        key: Key[Array, ""],
+        self, soft: Soft, batch: Batch, noise: Noise
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
-        p, log_p = probabilities(policy, batch.now, batch.action_mask)
-        q = values_of(critics, batch.now, None).min(0)
-        return (p * (alpha * log_p - q)).sum(1), -(p * log_p).sum(1)
+        p, log_p = probabilities(soft.policy, batch.now, batch.action_mask)
+        q = values_of(soft.critics, batch.now, None).min(0)
+        return (p * (soft.alpha * log_p - q)).sum(1), -(p * log_p).sum(1)
 
 
 def probabilities(

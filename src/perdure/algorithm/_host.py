@@ -15,6 +15,7 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Float, Key
 
+from perdure._core import owned
 from perdure.env.adapter import HostEnv, HostStep
 
 from ._host_compiled import Program, Seen, Tape, act, blank_tape, learn, policy_state_after
@@ -114,17 +115,12 @@ def init_on_host(algorithm: Any, env: HostEnv, policy: Any, *, key: Key[Array, "
 
 def warm_up_on_host(algorithm: Any, env: HostEnv, state: Any) -> Any:
     """With the warm-up stored; `env` stands where `state` says."""
-    return run_on_host(env, algorithm, unshared(state), algorithm.warmup_rollouts, is_warmup=True)[0]
+    return run_on_host(env, algorithm, owned(state), algorithm.warmup_rollouts, is_warmup=True)[0]
 
 
 def seed_from(key: Key[Array, ""]) -> int:
     """A seed for the environments' own generators; `key` stays unused for all else."""
     return int(jr.bits(jr.fold_in(key, 2**31))) % 2**31
-
-
-def unshared(state: Any) -> Any:
-    """A copy that owns its memory, to be used up."""
-    return jax.tree.map(lambda x: jnp.copy(x) if eqx.is_array(x) else x, state)
 
 
 def standing_at(env: HostEnv, state: Any) -> Any:

@@ -10,8 +10,9 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from perdure._core import split_trainable
+from perdure.network import fold_biases
 
-Module = TypeVar("Module", bound=eqx.Module)
+Module = TypeVar("Module")  # or a tuple of modules
 
 
 def gae(
@@ -120,7 +121,7 @@ def descend(
 ) -> tuple[Module, Any, Any]:
     """`(module, optimizer_state, more)` after one step of the optimiser down `loss(module) -> (loss, more)`."""
     parameters, rest = split_trainable(module)
-    gradient, more = jax.grad(lambda p: loss(eqx.combine(p, rest)), has_aux=True)(parameters)
+    gradient, more = jax.grad(lambda p: loss(fold_biases(eqx.combine(p, rest))), has_aux=True)(parameters)
     parameters, optimizer_state = gradient_step(optimizer, optimizer_state, parameters, gradient)
     return eqx.combine(parameters, rest), optimizer_state, more
 

@@ -29,7 +29,7 @@ class AbstractLearner(eqx.Module):
     """The networks, targets and optimiser states of one algorithm. Targets are the parameters alone of a network."""
 
     policy: eqx.AbstractVar[Any]
-    critics: eqx.AbstractVar[Any]  # several in one module, made by `eqx.filter_vmap`; None without
+    critics: eqx.AbstractVar[Any]  # a tuple; None without
 
 
 class OffPolicyState(eqx.Module):
@@ -194,18 +194,26 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         state = self.store(state, transitions)
         arrays, static = eqx.partition(state.learner, eqx.is_array)
 
-        def update(carry: tuple[PyTree, Priorities | None], key: Key[Array, ""]) -> tuple[Any, dict[str, Array]]:
-            arrays, priorities = carry
+        def update(
+            arrays: PyTree, priorities: Priorities | None, key: Key[Array, ""]
+        ) -> tuple[Any, Any, dict[str, Array]]:
             key_draw, key_learn = jr.split(key)
             items, batch = self.draw(state, priorities, key=key_draw)
             learner, metrics, error = self.update(eqx.combine(arrays, static), batch, state.iteration, key=key_learn)
             if priorities is not None:
                 priorities = priorities.update(items, error, exponent=self.priority_exponent)
-            return (eqx.filter(learner, eqx.is_array), priorities), metrics
+            return eqx.filter(learner, eqx.is_array), priorities, metrics
 
-        (arrays, priorities), metrics = jax.lax.scan(
-            update, (arrays, state.priorities), jr.split(key, self.num_updates)
-        )
+        def body(i: Array, carry: tuple[PyTree, Priorities | None, dict[str, Array]]) -> Any:
+            arrays, priorities, metrics = update(*carry[:2], keys[i])
+            return arrays, priorities, jax.tree.map(jnp.add, carry[2], metrics)
+
+        # A count that the compiler does not know keeps this a loop. Were the loop of one update taken apart, XLA would fuse
+        # writing to the ring with reading from it, and copy arrays as long as the ring in every step.
+        keys, count = jr.split(key, self.num_updates), jnp.where(state.iteration < 0, 0, self.num_updates)
+        shapes = jax.eval_shape(update, arrays, state.priorities, keys[0])[2]
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        arrays, priorities, metrics = jax.lax.fori_loop(0, count, body, (arrays, state.priorities, zeros))
         learner = eqx.combine(arrays, static)
         state = dataclasses.replace(state, learner=learner, priorities=priorities, iteration=state.iteration + 1)
-        return state, jax.tree.map(jnp.mean, metrics)
+        return state, jax.tree.map(lambda x: x / self.num_updates, metrics)

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from perdure._core import register
-from perdure.policy import AbstractSACPolicy, QFunction
+from perdure.policy import AbstractSACPolicy
 
-from ._critics import new_critics, values_of
+from ._critics import Critics, new_critics, values_of
 from ._math import td_target
 from ._replay import Batch
-from ._soft import AbstractSoftActorCritic, sampled
+from ._soft import AbstractSoftActorCritic, Noise, Soft, sampled
 
 
 @register(name="algorithm.SAC")
@@ -33,39 +33,22 @@ class SAC(AbstractSoftActorCritic):
 
     policy_kind: ClassVar = (AbstractSACPolicy, "a soft actor")
 
-    def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> QFunction:
+    def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
         return new_critics(policy, 2, key=key)
 
-    def usual_target_entropy(self, policy: AbstractSACPolicy) -> float:
-        return -float(policy.action_space.flat_size)
-
-    def targets(
-        self,
-        policy: AbstractSACPolicy,
-        critics: QFunction,
-        alpha: Float[Array, ""],
-        batch: Batch,
-        *,
-        key: Key[Array, ""],
-    ) -> Float[Array, " batch"]:
-        action, log_prob = sampled(policy, batch.after, batch.reward.size, key=key)
-        q = values_of(critics, batch.after, action)[:, :, 0].min(0)  # pessimism over the twins
-        return td_target(batch.reward, q - alpha * log_prob, batch.terminated, discount=batch.discount)
+    def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, " batch"]:
+        action, log_prob = sampled(soft.policy, batch.after, noise)
+        q = values_of(soft.critics, batch.after, action)[:, :, 0].min(0)  # pessimism over the twins
+        return td_target(batch.reward, q - soft.alpha * log_prob, batch.terminated, discount=batch.discount)
 
     def critic_losses(
-        self, critics: QFunction, y: Float[Array, " batch"], batch: Batch
+        self, critics: Critics, y: Float[Array, " batch"], batch: Batch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         q = values_of(critics, batch.now, batch.action)[:, :, 0]
         return 0.5 * jnp.square(q - y).sum(0), q.mean(0)
 
     def policy_losses(
-        self,
-        policy: AbstractSACPolicy,
-        critics: QFunction,
-        alpha: Float[Array, ""],
-        batch: Batch,
-        *,
-        key: Key[Array, ""],
+        self, soft: Soft, batch: Batch, noise: Noise
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
-        action, log_prob = sampled(policy, batch.now, batch.reward.size, key=key)
-        return alpha * log_prob - values_of(critics, batch.now, action)[:, :, 0].min(0), -log_prob
+        action, log_prob = sampled(soft.policy, batch.now, noise)
+        return soft.alpha * log_prob - values_of(soft.critics, batch.now, action)[:, :, 0].min(0), -log_prob

@@ -2,14 +2,15 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from perdure.policy import AbstractSACPolicy, QFunction
+from perdure.policy import AbstractSACPolicy
 
+from ._critics import Critics
 from ._explore import sampling_actor
 from ._math import descend, gradient_step, parameters_of, polyak, with_parameters
 from ._off_policy import AbstractLearner, AbstractOffPolicy
@@ -19,7 +20,7 @@ from ._rollout import Actor
 
 class SoftLearner(AbstractLearner):
     policy: AbstractSACPolicy
-    critics: QFunction
+    critics: Critics
     critics_target: PyTree
     policy_optimizer: PyTree
     critics_optimizer: PyTree
@@ -27,15 +28,25 @@ class SoftLearner(AbstractLearner):
     temperature_optimizer: PyTree
 
 
+Noise = Float[Array, "batch ..."]
+
+
+class Soft(NamedTuple):
+    """What targets and losses are made of."""
+
+    policy: AbstractSACPolicy
+    critics: Critics
+    alpha: Float[Array, ""]
+
+
 def sampled(
-    policy: AbstractSACPolicy, look: Callable[..., PyTree], size: int, *, key: Key[Array, ""]
+    policy: AbstractSACPolicy, look: Callable[..., PyTree], noise: Noise
 ) -> tuple[Float[Array, "batch size"], Float[Array, " batch"]]:
     """A normalised action for each step, and its log-probability; `look` is `batch.now` or `batch.after`.
 
     Gradients flow through both (Haarnoja et al. 2018, arXiv:1812.05905, eq. 8).
     """
     distribution = look(policy.distribution)
-    noise = jax.vmap(lambda k: policy.noise(key=k))(jr.split(key, size))
     raw_action = jax.vmap(lambda d, n: d.from_noise(n))(distribution, noise)
     return policy.normalized_action(raw_action), jax.vmap(lambda d, u: d.log_prob(u))(distribution, raw_action)
 
@@ -47,40 +58,26 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
     target_entropy: float | None = None  # in nats, what a learned temperature holds the entropy at; None: as the source
 
     @abstractmethod
-    def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> QFunction:
-        """The critics, as one module."""
+    def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
+        """The critics."""
 
-    @abstractmethod
     def usual_target_entropy(self, policy: AbstractSACPolicy) -> float:
-        """The target entropy of the source."""
+        """The target entropy of the source: minus the number of action entries (arXiv:1812.05905, table 1)."""
+        return -float(policy.action_space.flat_size)
 
     @abstractmethod
-    def targets(
-        self,
-        policy: AbstractSACPolicy,
-        critics: QFunction,
-        alpha: Float[Array, ""],
-        batch: Batch,
-        *,
-        key: Key[Array, ""],
-    ) -> Float[Array, "batch *more"]:
-        """What the critics should say; `critics` are the target ones."""
+    def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, "batch *more"]:
+        """What the critics should say; `soft.critics` are the target ones."""
 
     @abstractmethod
     def critic_losses(
-        self, critics: QFunction, y: Float[Array, "batch *more"], batch: Batch
+        self, critics: Critics, y: Float[Array, "batch *more"], batch: Batch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """How far off the critics are at each step, as a loss, and their mean value."""
 
     @abstractmethod
     def policy_losses(
-        self,
-        policy: AbstractSACPolicy,
-        critics: QFunction,
-        alpha: Float[Array, ""],
-        batch: Batch,
-        *,
-        key: Key[Array, ""],
+        self, soft: Soft, batch: Batch, noise: Noise
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """What the policy descends at each step, and its entropy there (or an estimate)."""
 
@@ -113,12 +110,12 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
     def update(
         self, learner: SoftLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
     ) -> tuple[SoftLearner, dict[str, Array], Float[Array, " batch"]]:
-        key_target, key_policy = jr.split(key)
+        noise_target, noise_policy = learner.policy.noise((2, batch.reward.size), key=key)  # at once: half the time
         alpha, optimizer = jnp.exp(learner.log_temperature), self.optimizer()
         critics_target = with_parameters(learner.critics, learner.critics_target)
-        y = jax.lax.stop_gradient(self.targets(learner.policy, critics_target, alpha, batch, key=key_target))
+        y = jax.lax.stop_gradient(self.targets(Soft(learner.policy, critics_target, alpha), batch, noise_target))
 
-        def critic_loss(critics: QFunction) -> tuple[Float[Array, ""], tuple[Array, Array]]:
+        def critic_loss(critics: Critics) -> tuple[Float[Array, ""], tuple[Array, Array]]:
             losses, q = self.critic_losses(critics, y, batch)
             return batch.mean(losses), (batch.mean(losses), q)
 
@@ -127,7 +124,7 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
         )
 
         def policy_loss(policy: AbstractSACPolicy) -> tuple[Float[Array, ""], tuple[Array, Array]]:
-            losses, entropy = self.policy_losses(policy, critics, alpha, batch, key=key_policy)
+            losses, entropy = self.policy_losses(Soft(policy, critics, alpha), batch, noise_policy)
             return batch.mean(losses), (batch.mean(losses), entropy)
 
         policy, policy_optimizer, (loss, entropy) = descend(

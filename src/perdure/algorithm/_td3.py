@@ -8,9 +8,9 @@ from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from perdure._core import register
-from perdure.policy import AbstractDeterministicPolicy, QFunction
+from perdure.policy import AbstractDeterministicPolicy
 
-from ._critics import DeterministicLearner, new_critics, values_of
+from ._critics import Critics, DeterministicLearner, new_critics, values_of
 from ._explore import noisy_actor
 from ._math import descend, parameters_of, polyak, td_target, with_parameters
 from ._off_policy import AbstractOffPolicy
@@ -64,7 +64,7 @@ class TD3(AbstractOffPolicy):
         next_value = values_of(critics_target, batch.after, next_action)[:, :, 0].min(0)  # pessimism over the twins
         y = td_target(batch.reward, next_value, batch.terminated, discount=batch.discount)
 
-        def critic_loss(critics: QFunction) -> tuple[Float[Array, ""], Float[Array, "2 batch"]]:
+        def critic_loss(critics: Critics) -> tuple[Float[Array, ""], Float[Array, "2 batch"]]:
             q = values_of(critics, batch.now, batch.action)[:, :, 0]
             return batch.mean(jnp.square(q - y).sum(0)), q
 
@@ -87,13 +87,13 @@ class TD3(AbstractOffPolicy):
         return learner, metrics, (q - y).mean(0)
 
     def delayed_update(
-        self, learner: DeterministicLearner, critics: QFunction, batch: Batch
+        self, learner: DeterministicLearner, critics: Critics, batch: Batch
     ) -> tuple[tuple[PyTree, PyTree, PyTree, PyTree], Float[Array, ""]]:
         """Both targets, the policy's parameters and its optimiser, after a step up the first critic; the loss."""
 
         def policy_loss(policy: AbstractDeterministicPolicy) -> tuple[Float[Array, ""], Float[Array, ""]]:
             action = batch.now(lambda s, o, _: policy.actor(s, o))
-            loss = -batch.mean(values_of(critics, batch.now, action)[0, :, 0])
+            loss = -batch.mean(values_of(critics[:1], batch.now, action)[0, :, 0])
             return loss, loss
 
         policy, policy_optimizer, loss = descend(

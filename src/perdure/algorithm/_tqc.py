@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from perdure._core import register
-from perdure.policy import AbstractSACPolicy, QFunction
+from perdure.policy import AbstractSACPolicy
 
-from ._critics import new_critics, values_of
+from ._critics import Critics, new_critics, values_of
 from ._math import quantile_huber, td_target
 from ._replay import Batch
-from ._soft import AbstractSoftActorCritic, sampled
+from ._soft import AbstractSoftActorCritic, Noise, Soft, sampled
 
 
 @register(name="algorithm.TQC")
@@ -46,46 +46,29 @@ class TQC(AbstractSoftActorCritic):
                 "Drop fewer."
             )
 
-    def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> QFunction:
+    def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
         return new_critics(policy, self.num_critics, num_outputs=self.num_quantiles, key=key)
 
-    def usual_target_entropy(self, policy: AbstractSACPolicy) -> float:
-        return -float(policy.action_space.flat_size)
-
-    def targets(
-        self,
-        policy: AbstractSACPolicy,
-        critics: QFunction,
-        alpha: Float[Array, ""],
-        batch: Batch,
-        *,
-        key: Key[Array, ""],
-    ) -> Float[Array, "batch atoms"]:
-        action, log_prob = sampled(policy, batch.after, batch.reward.size, key=key)
-        atoms = jnp.concatenate(list(values_of(critics, batch.after, action)), axis=1)  # (batch, N M)
+    def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, "batch atoms"]:
+        action, log_prob = sampled(soft.policy, batch.after, noise)
+        atoms = jnp.concatenate(list(values_of(soft.critics, batch.after, action)), axis=1)  # (batch, N M)
         num_kept = self.num_critics * (self.num_quantiles - self.num_dropped)
         kept = -jax.lax.top_k(-atoms, num_kept)[0]  # the smallest; half the time of a sort
 
         def one(next_value: Float[Array, " batch"]) -> Float[Array, " batch"]:
             return td_target(batch.reward, next_value, batch.terminated, discount=batch.discount)
 
-        return jax.vmap(one, in_axes=1, out_axes=1)(kept - alpha * log_prob[:, None])
+        return jax.vmap(one, in_axes=1, out_axes=1)(kept - soft.alpha * log_prob[:, None])
 
     def critic_losses(
-        self, critics: QFunction, y: Float[Array, "batch atoms"], batch: Batch
+        self, critics: Critics, y: Float[Array, "batch atoms"], batch: Batch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         quantiles = values_of(critics, batch.now, batch.action)
         losses = jax.vmap(lambda q: jax.vmap(quantile_huber)(q, y))(quantiles)  # (critics, batch, M)
         return losses.mean((0, 2)), quantiles.mean((0, 2))
 
     def policy_losses(
-        self,
-        policy: AbstractSACPolicy,
-        critics: QFunction,
-        alpha: Float[Array, ""],
-        batch: Batch,
-        *,
-        key: Key[Array, ""],
+        self, soft: Soft, batch: Batch, noise: Noise
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
-        action, log_prob = sampled(policy, batch.now, batch.reward.size, key=key)
-        return alpha * log_prob - values_of(critics, batch.now, action).mean((0, 2)), -log_prob
+        action, log_prob = sampled(soft.policy, batch.now, noise)
+        return soft.alpha * log_prob - values_of(soft.critics, batch.now, action).mean((0, 2)), -log_prob

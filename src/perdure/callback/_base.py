@@ -54,13 +54,3 @@ def scalars(record: Record) -> dict[str, float]:
     """What loggers write down: the metrics that have a value in this chunk, and the speed."""
     named = {name: value for name, value in record.metrics.items() if not math.isnan(value)}
     return {**named, "steps_per_second": record.steps_per_second}
-
-
-def check_counts(**counts: int | None) -> None:
-    """Check what is counted, by the argument's name; None stands for an argument that was left out.
-
-    Raises: ValueError for a count below 1.
-    """
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ValueError(f"{name}={count}, but at least 1 is needed.")

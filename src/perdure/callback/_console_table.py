@@ -4,7 +4,9 @@ import math
 from collections import deque
 from typing import final
 
-from ._base import AbstractCallback, Record, check_counts
+from perdure._core import check_counts
+
+from ._base import AbstractCallback, Record
 
 WIDTHS = {"episode": 9, "steps": 11, "return": 10, "steps/s": 9}
 

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from perdure._core import check_counts
 from perdure.env.adapter import HostSpec
 
-from ._base import AbstractCallback, Record, check_counts
+from ._base import AbstractCallback, Record
 
 
 def way_to(env: Any, field: str) -> tuple[str, ...]:

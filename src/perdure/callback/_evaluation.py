@@ -3,19 +3,18 @@
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Key
 
+from perdure._core import check_counts, owned
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv, HostSpec
 from perdure.evaluation import evaluate
 from perdure.policy import check_same_spaces
 
-from ._base import AbstractCallback, Record, check_counts
+from ._base import AbstractCallback, Record
 
 
 class Evaluated(NamedTuple):
@@ -78,8 +77,7 @@ class EvalCallback(AbstractCallback):
         self.history.append(Evaluated(record.step, mean))
         if mean > self.best_return:
             self.best_return = mean
-            # training goes on in the memory of its state, so what is kept has to be a copy
-            self.best_policy = jax.tree.map(lambda x: jnp.copy(x) if eqx.is_array(x) else x, policy)
+            self.best_policy = owned(policy)  # training goes on in the memory of its state
             if self.path is not None:
                 self.best_policy.serialize(self.path)
         return False

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, final
 
-from perdure._core import import_extra
+from perdure._core import check_counts, import_extra
 
-from ._base import AbstractCallback, Record, check_counts, scalars
+from ._base import AbstractCallback, Record, scalars
 
 
 @final

@@ -3,7 +3,9 @@
 import math
 from typing import final
 
-from ._base import AbstractCallback, Record, check_counts
+from perdure._core import check_counts
+
+from ._base import AbstractCallback, Record
 from ._evaluation import EvalCallback
 
 

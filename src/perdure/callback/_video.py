@@ -12,12 +12,12 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Key, UInt8
 
-from perdure._core import import_extra
+from perdure._core import check_counts, import_extra
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv, can_draw, draw
 from perdure.policy import check_same_spaces
 
-from ._base import AbstractCallback, Record, check_counts
+from ._base import AbstractCallback, Record
 from ._evaluation import check_is_another
 
 

@@ -77,11 +77,6 @@ def file_of(path: str) -> str:
     return MODEL if parts[0] in ("policy", "learner") else TRAINING
 
 
-def policy_prefix(state: Any) -> str:
-    """Where the policy's leaves are in a training state."""
-    return "learner.policy." if hasattr(state, "learner") else "policy."
-
-
 def save(
     directory: str | Path,
     algorithm: Any,
@@ -166,17 +161,12 @@ def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Che
     for name in names:
         arrays |= read_tensors(directory / name, head["files"].get(name))
     try:
-        algorithm = new_algorithm(head["algorithm"], head["settings"])
-        prefix = "learner.policy." if any(path.startswith("learner.") for path in arrays) else "policy."
-        policy = rebuild(head["policy"], below(arrays, prefix))
+        algorithm, policy = new_algorithm(head["algorithm"], head["settings"]), policy_in(head, arrays)
         if env is None and head["env"] is not None:
             env = rebuild(head["env"], below(arrays, "env."), root="env")
-    except FileFormatError as error:
-        raise FileFormatError(f"{directory}: {error}") from error
-    if env is None:
-        return Checkpoint(algorithm, None, policy, False, head["metadata"])
-    blank = eqx.filter_eval_shape(algorithm.begin, env, policy, key=jr.key(0))
-    try:
+        if env is None:
+            return Checkpoint(algorithm, None, policy, False, head["metadata"])
+        blank = eqx.filter_eval_shape(algorithm.begin, env, policy, key=jr.key(0))
         state = fill(blank, arrays, without=() if buffer else (BUFFER,))
     except FileFormatError as error:
         raise FileFormatError(f"{directory}: {error}") from error
@@ -199,11 +189,16 @@ def load_policy_of(directory: str | Path) -> Any:
     directory = Path(directory)
     head = read_metadata(directory)
     arrays = read_tensors(directory / MODEL, head["files"].get(MODEL))
-    prefix = "learner.policy." if any(path.startswith("learner.") for path in arrays) else "policy."
     try:
-        return rebuild(head["policy"], below(arrays, prefix))
+        return policy_in(head, arrays)
     except FileFormatError as error:
         raise FileFormatError(f"{directory}: {error}") from error
+
+
+def policy_in(head: dict[str, Any], arrays: Mapping[str, Any]) -> Any:
+    """The policy among the arrays of `model_state.safetensors`. Raises: FileFormatError if they are not its own."""
+    prefix = "learner.policy." if any(path.startswith("learner.") for path in arrays) else "policy."
+    return rebuild(head["policy"], below(arrays, prefix))
 
 
 def read_metadata(directory: Path) -> dict[str, Any]:
@@ -214,10 +209,17 @@ def read_metadata(directory: Path) -> dict[str, Any]:
         found = head.get("format") if isinstance(head, dict) else None
         if found != FORMAT:
             raise FileFormatError(f"format {str(found)[:40]!r} is not known to this version, which reads {FORMAT}.")
-        kinds = {"algorithm": str, "settings": dict, "policy": dict, "files": dict, "metadata": dict}
+        kinds = {
+            "algorithm": str,
+            "settings": dict,
+            "policy": dict,
+            "files": dict,
+            "metadata": dict,
+            "env": dict | None,
+        }
         for name, kind in kinds.items():
-            if not isinstance(head.get(name), kind):
-                raise FileFormatError(f"{name!r} is missing or no {kind.__name__}.")
+            if name not in head or not isinstance(head[name], kind):
+                raise FileFormatError(f"{name!r} is missing or no {getattr(kind, '__name__', kind)}.")
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from error
     return head

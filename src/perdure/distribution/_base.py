@@ -18,7 +18,7 @@ class AbstractDistribution(eqx.Module):
         """The random numbers that one sample is made of, uniform in (0, 1) or standard normal.
 
         They depend on shapes alone, so they can be drawn before the distribution is known: all at once for a whole
-        rollout, or outside an exported policy.
+        rollout, or outside an exported policy. Of a distribution with leading axes: of as many samples.
         """
 
     @abstractmethod

@@ -63,7 +63,7 @@ class Categorical(AbstractDistribution):
     def __init__(self, logits: Float[Array, " choices"], mask: Bool[Array, " choices"] | None = None):
         self.logits = masked(logits, mask)
 
-    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " choices"]:
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "*shape choices"]:
         return uniform(self.logits.shape, key=key)
 
     def from_noise(self, noise: Float[Array, " choices"]) -> Int[Array, ""]:
@@ -100,7 +100,7 @@ class MultiCategorical(AbstractDistribution):
         """One distribution a component."""
         return [Categorical(self.logits[s], None if self.mask is None else self.mask[s]) for s in self.slices]
 
-    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " choices"]:
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "*shape choices"]:
         return uniform(self.logits.shape, key=key)
 
     def from_noise(self, noise: Float[Array, " choices"]) -> Int[Array, " components"]:
@@ -131,7 +131,7 @@ class Bernoulli(AbstractDistribution):
         both = jnp.stack([jnp.zeros_like(self.logits), self.logits], -1)
         return masked(both, None if self.mask is None else self.mask.reshape(-1, 2))
 
-    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "bits 2"]:
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "*shape bits 2"]:
         return uniform((*self.logits.shape, 2), key=key)
 
     def from_noise(self, noise: Float[Array, "bits 2"]) -> Int8[Array, " bits"]:

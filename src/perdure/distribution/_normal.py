@@ -20,7 +20,7 @@ class Normal(AbstractDistribution):
     mean: Float[Array, " size"]
     log_std: Float[Array, " size"]
 
-    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " size"]:
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "*shape size"]:
         return jr.normal(key, self.mean.shape)
 
     def from_noise(self, noise: Float[Array, " size"]) -> Float[Array, " size"]:
@@ -55,7 +55,7 @@ class SquashedNormal(AbstractDistribution):
     mean: Float[Array, " size"]
     log_std: Float[Array, " size"]
 
-    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " size"]:
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "*shape size"]:
         return jr.normal(key, self.mean.shape)
 
     def from_noise(self, noise: Float[Array, " size"]) -> Float[Array, " size"]:

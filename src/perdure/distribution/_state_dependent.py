@@ -37,7 +37,7 @@ class StateDependentNormal(AbstractDistribution):
         log_std = 0.5 * jnp.log(variance + LEAST_VARIANCE)
         return (SquashedNormal if self.squash else Normal)(self.mean, log_std)
 
-    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "features size"]:
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "*shape features size"]:
         return jr.normal(key, self.log_std.shape)
 
     def from_noise(self, noise: Float[Array, "features size"]) -> Float[Array, " size"]:

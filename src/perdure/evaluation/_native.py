@@ -9,6 +9,7 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key
 
+from perdure._core import check_counts
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv
 from perdure.policy import AbstractPolicy, check_same_spaces
@@ -33,9 +34,7 @@ def evaluate(
     Raises: ValueError if `num_episodes` or `max_episode_steps` is below 1, or the policy is for other spaces.
     """
     check_same_spaces(policy, env)
-    for name, value in (("num_episodes", num_episodes), ("max_episode_steps", max_episode_steps)):
-        if value < 1:
-            raise ValueError(f"{name}={value}, but at least 1 is needed.")
+    check_counts(num_episodes=num_episodes, max_episode_steps=max_episode_steps)
     if isinstance(env, HostEnv):
         return evaluate_on_host(policy, env, num_episodes, deterministic, max_episode_steps, key=key)
     keys = jr.split(key, num_episodes)

@@ -14,7 +14,7 @@ from jax import random as jr
 from jaxtyping import Array, Float, Key
 
 import perdure.export
-from perdure._core import atomic_write, dumps_json
+from perdure._core import atomic_write, check_counts, dumps_json
 from perdure.algorithm import AbstractAlgorithm, AbstractOnPolicy
 from perdure.callback import AbstractCallback, ConsoleTable, ProgressBar
 from perdure.checkpoint import load, save
@@ -103,9 +103,7 @@ class Agent:
 
         Raises: ValueError for settings that the algorithm does not have or refuses, or without any environment.
         """
-        for name, value in (("n_episodes", n_episodes), ("max_steps", max_steps), ("total_timesteps", total_timesteps)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}, but at least 1 is needed.")
+        check_counts(n_episodes=n_episodes, max_steps=max_steps, total_timesteps=total_timesteps, batch_size=batch_size)
         ready = self._ready_env(env, max_steps)
         self.algorithm = self._with_settings(ready, batch_size, noise=noise_scale, discount=gamma, tau=tau)
         if callbacks is None or len(callbacks):
@@ -250,12 +248,14 @@ class Agent:
         found = load(dirpath, buffer=buffer)
         if cls.algorithm_class is not None and type(found.algorithm) is not cls.algorithm_class:
             raise TypeError(
-                f"{dirpath} holds {found.metadata.get('agent')} ({type(found.algorithm).__name__}), not {cls.__name__}. "
+                f"{dirpath} holds {found.metadata.get('agent', 'a state')} ({type(found.algorithm).__name__}), not "
+                f"{cls.__name__}. "
                 "Load it with that class, or with perdure.models.Agent."
             )
         agent = cls.__new__(cls)
         Agent.__init__(agent, found.algorithm, found.policy, seed=0)
-        agent._key = jr.wrap_key_data(jnp.asarray(found.metadata["key"], jnp.uint32))
+        if "key" in found.metadata:  # not where `perdure.checkpoint.save` saved it without an agent
+            agent._key = jr.wrap_key_data(jnp.asarray(found.metadata["key"], jnp.uint32))
         agent.state, agent._needs_refill = found.state, not found.has_buffer
         if found.state is not None and not hasattr(found.state.env, "task"):
             agent._env = agent._training_env = found.state.env

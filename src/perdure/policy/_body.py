@@ -164,15 +164,11 @@ class AbstractMemoryPolicy(AbstractBodyPolicy, AbstractStatefulPolicy):
 
 
 def update_normalizer(module: Any, observation: Any) -> Any:
-    """A policy or critic with a batch of observations (leading axis) taken into its normaliser, if it has one.
-
-    Critics that are several in one, made by `eqx.filter_vmap`, take it into each.
-    """
+    """A policy, critic, or tuple of critics with a batch of observations (leading axis) taken into its normaliser, if any."""
+    if isinstance(module, tuple):
+        return tuple(update_normalizer(m, observation) for m in module)
     body = getattr(module, "body", None)
     if not isinstance(body, Body) or body.normalizer is None:
         return module
-    update = Normalizer.update
-    for _ in range(body.normalizer.count.ndim):
-        update = jax.vmap(update, in_axes=(0, None))
     batch = jax.vmap(body.flat)(observation)
-    return eqx.tree_at(lambda m: m.body.normalizer, module, update(body.normalizer, batch))
+    return eqx.tree_at(lambda m: m.body.normalizer, module, body.normalizer.update(batch))

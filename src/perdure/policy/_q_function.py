@@ -26,10 +26,7 @@ class QFunction(eqx.Module):
     quantiles of TQC). For Discrete: `(state, observation) -> (state, values)` with one value an action.
 
     `like` is a policy, whose architecture, hidden layers and observation statistics are taken over (weights are new),
-    or an `Architecture`. Twin critics are one module:
-
-        critics = eqx.filter_vmap(lambda k: QFunction(observation_space, action_space, like=policy, key=k))(keys)
-        values = eqx.filter_vmap(lambda q: q(None, observation, action)[1], in_axes=eqx.if_array(0))(critics)
+    or an `Architecture`.
 
     Raises: TypeError for an action space that is neither Box nor Discrete, ValueError if num_outputs does not fit.
     """

@@ -35,3 +35,8 @@ def test_steps_are_those_of_brax_and_a_time_limit_truncates():
         assert jnp.allclose(step.observation, theirs.obs, atol=1e-5)
         assert jnp.allclose(step.reward, theirs.reward)
         assert (bool(step.terminated), bool(step.truncated)) == (False, i == 2)
+
+
+def test_an_unknown_name_is_answered_with_those_there_are():
+    with pytest.raises(ValueError, match=r"name='nope' is no environment of brax\. Use one of ant"):
+        from_brax("nope")

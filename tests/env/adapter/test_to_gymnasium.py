@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perdure.env import TimeLimit, make, probe, registered_environments
-from perdure.env.adapter import to_gymnasium_env
+from perdure.env.adapter import make_host, to_gymnasium_env
 
 gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
 
@@ -85,3 +85,10 @@ def test_stable_baselines_trains_on_our_cartpole():
         model.learn(8_000)
         mean_return, _ = evaluate_policy(model, env, 10)
     assert mean_return > 200
+
+
+def test_what_is_no_environment_of_ours_is_refused():
+    with pytest.raises(TypeError, match="env is int"):
+        to_gymnasium_env(3)
+    with pytest.raises(ValueError, match="num_envs=0"):
+        make_host("CartPole-v1", 0)

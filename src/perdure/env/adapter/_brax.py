@@ -54,9 +54,13 @@ class BraxEnv(AbstractEnv):
 def from_brax(name: str, *, max_episode_steps: int = 1000, **settings: Any) -> TimeLimit:
     """brax's environment of that name, truncated after `max_episode_steps`; `settings` such as `backend="mjx"` go to brax.
 
-    Raises: MissingExtraError without brax, KeyError for an unknown name.
+    Raises: MissingExtraError without brax, ValueError for an unknown name.
     """
-    task = import_extra("brax.envs", "brax").get_environment(name, **settings)
+    envs = import_extra("brax.envs", "brax")
+    try:
+        task = envs.get_environment(name, **settings)
+    except KeyError as error:
+        raise ValueError(f"name={name!r} is no environment of brax. Use one of {', '.join(envs._envs)}.") from error
     return TimeLimit(BraxEnv(task), max_episode_steps)
 
 

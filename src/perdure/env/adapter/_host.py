@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from perdure._core import import_extra, register
+from perdure._core import check_counts, import_extra, register
 from perdure.space import AbstractSpace, Box, Dict, MultiBinary, Tuple, from_gymnasium
 
 from .._base import AbstractEnv, TimeStep
@@ -163,9 +163,12 @@ class HostEnv:
 def make_host(name: str, num_envs: int = 1, *, processes: bool = False, **settings: Any) -> HostEnv:
     """Gymnasium's environment of that name, `num_envs` times, stepped one after the other or each in its own process.
 
-    `settings` go to `gymnasium.make`. Raises: what `gymnasium.make` raises for an unknown name.
+    `settings` go to `gymnasium.make`.
+
+    Raises: ValueError if `num_envs` is below 1, and what `gymnasium.make` raises for an unknown name.
     """
     gymnasium = import_extra("gymnasium", "gym")
+    check_counts(num_envs=num_envs)
     envs = [lambda: gymnasium.make(name, **settings)] * num_envs
     if processes:  # forked ones would inherit the threads of JAX half alive, and may hang
         return HostEnv(gymnasium.vector.AsyncVectorEnv(envs, context="spawn", autoreset_mode="SameStep"))
