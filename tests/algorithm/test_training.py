@@ -14,6 +14,7 @@ import pytest
 from jax import random as jr
 
 from perdure.algorithm import A2C, DDPG, DQN, PPO, QRDQN, REINFORCE, SAC, TD3, TQC, DiscreteSAC
+from perdure.algorithm._base import run_compiled
 from perdure.algorithm._reward_scale import RewardScale
 from perdure.callback import AbstractCallback
 from perdure.env import make, probe
@@ -73,9 +74,20 @@ def test_resuming_is_exact(name):
     assert bits(once) != bits(state)
     assert algorithm.steps_taken(once) == algorithm.steps_before_learning + 2 * n
     assert once.policy.normalizer.count == algorithm.steps_taken(once)  # every observation once
-    critics = getattr(getattr(once, "learner", None), "critics", None)
-    if critics is not None:  # they see what the policy sees
-        np.testing.assert_array_equal(critics.normalizer.mean[0], once.policy.normalizer.mean)
+    for critic in getattr(getattr(once, "learner", None), "critics", None) or ():  # they see what the policy sees
+        np.testing.assert_array_equal(critic.normalizer.mean, once.policy.normalizer.mean)
+
+
+@pytest.mark.filterwarnings("ignore:Some donated buffers")  # the count of iterations, which is not given back
+@pytest.mark.parametrize("name", ["DQN", "SAC"])
+def test_no_step_copies_what_is_as_long_as_the_replay_buffer(name):
+    algorithm, policy, env, settings = EVERY[name]
+    one = {"num_envs": 1, "num_steps": 1, "num_updates": 1}  # where XLA would take the loop over updates apart
+    algorithm, policy = new(algorithm, policy, env, **{**settings, **one, "capacity": 54_321})
+    state = algorithm.init(env, policy, key=jr.key(1))
+    program = run_compiled.lower(algorithm, state, jnp.asarray(1), jnp.asarray(jnp.inf)).compile().compiled.as_text()
+    assert "[54321,1,1]" in program
+    assert [line for line in program.splitlines() if "[54321," in line and " copy(" in line] == []
 
 
 BOTH = pytest.mark.parametrize("new", [new_ppo, new_dqn], ids=["PPO", "DQN"])

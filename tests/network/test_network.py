@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import random as jr
 
-from perdure.network import CNN, MLP, Linear
+from perdure.network import CNN, MLP, Linear, fold_biases
 
 
 def test_linear_is_weight_times_x_plus_bias():
@@ -24,6 +24,18 @@ def test_mlp_applies_its_layers_in_order(hidden_sizes):
         expected = np.asarray(layer.weight) @ expected + np.asarray(layer.bias)
         expected = np.tanh(expected) if i == len(hidden_sizes) else np.maximum(expected, 0)
     np.testing.assert_allclose(mlp(jnp.asarray(x, jnp.float32)), expected, rtol=1e-5)
+
+
+def test_folded_biases_change_neither_values_nor_gradients():
+    mlp, x = MLP(4, 2, (7, 5), key=jr.key(0)), jr.normal(jr.key(1), (6, 4))
+
+    def loss(mlp, prepare):
+        return (jax.vmap(prepare(mlp))(x) ** 2).sum()
+
+    plain, folded = (eqx.filter_value_and_grad(loss)(mlp, prepare) for prepare in (lambda m: m, fold_biases))
+    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(folded), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert not any(isinstance(layer, Linear) for layer in fold_biases(mlp).layers)
 
 
 @pytest.mark.parametrize("shape", [(64, 4), (4, 64), (32, 32)])

@@ -10,7 +10,7 @@ from perdure.policy import AbstractDeterministicPolicy
 
 from ._critics import Critics, DeterministicLearner, new_critics, values_of
 from ._explore import noisy_actor
-from ._math import descend, parameters_of, polyak, td_target, with_parameters
+from ._math import apart, descend, parameters_of, polyak, td_target, with_parameters
 from ._off_policy import AbstractOffPolicy
 from ._replay import Batch
 from ._rollout import Actor
@@ -53,7 +53,7 @@ class DDPG(AbstractOffPolicy):
         critics_target = with_parameters(learner.critics, learner.critics_target)
         next_action = batch.after(lambda s, o, _: policy_target.actor(s, o))
         next_value = values_of(critics_target, batch.after, next_action)[0, :, 0]
-        y = td_target(batch.reward, next_value, batch.terminated, discount=batch.discount)
+        y = apart(lambda: td_target(batch.reward, next_value, batch.terminated, discount=batch.discount), iteration)
 
         def critic_loss(critics: Critics) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
             q = values_of(critics, batch.now, batch.action)[0, :, 0]

@@ -126,6 +126,18 @@ def descend(
     return eqx.combine(parameters, rest), optimizer_state, more
 
 
+def at_runtime(number: int, iteration: Int[Array, ""]) -> Int[Array, ""]:
+    """A number that the compiler does not know, so a loop of that length stays one and nothing is fused across its border."""
+    return jnp.where(iteration < 0, 0, number)
+
+
+def apart(function: Callable[[], Array], iteration: Int[Array, ""]) -> Array:
+    """`function()`, computed once. XLA would fuse a target into the gradient, and compute it anew for each hidden unit."""
+    shape = jax.eval_shape(function)
+    once = at_runtime(1, iteration)
+    return jax.lax.fori_loop(0, once, lambda _i, _x: function(), jnp.zeros(shape.shape, shape.dtype))
+
+
 def parameters_of(module: PyTree) -> PyTree:
     """What is trained of a module: what a target network keeps, and what an optimiser starts from."""
     return split_trainable(module)[0]

@@ -17,7 +17,7 @@ from perdure.policy import AbstractPolicy, is_stateful, update_normalizer
 from ._base import AbstractAlgorithm
 from ._buffer import Buffer
 from ._evaluate import flatten
-from ._math import new_optimizer
+from ._math import at_runtime, new_optimizer
 from ._priorities import Priorities
 from ._replay import Batch, batch_of_sequences, batch_of_steps
 from ._reward_scale import RewardScale
@@ -194,10 +194,8 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         state = self.store(state, transitions)
         arrays, static = eqx.partition(state.learner, eqx.is_array)
 
-        def update(
-            arrays: PyTree, priorities: Priorities | None, key: Key[Array, ""]
-        ) -> tuple[Any, Any, dict[str, Array]]:
-            key_draw, key_learn = jr.split(key)
+        def update(i: Array, arrays: PyTree, priorities: Priorities | None) -> tuple[Any, Any, dict[str, Array]]:
+            key_draw, key_learn = jr.split(jr.fold_in(key, i))
             items, batch = self.draw(state, priorities, key=key_draw)
             learner, metrics, error = self.update(eqx.combine(arrays, static), batch, state.iteration, key=key_learn)
             if priorities is not None:
@@ -205,13 +203,13 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
             return eqx.filter(learner, eqx.is_array), priorities, metrics
 
         def body(i: Array, carry: tuple[PyTree, Priorities | None, dict[str, Array]]) -> Any:
-            arrays, priorities, metrics = update(*carry[:2], keys[i])
+            arrays, priorities, metrics = update(i, *carry[:2])
             return arrays, priorities, jax.tree.map(jnp.add, carry[2], metrics)
 
-        # A count that the compiler does not know keeps this a loop. Were the loop of one update taken apart, XLA would fuse
-        # writing to the ring with reading from it, and copy arrays as long as the ring in every step.
-        keys, count = jr.split(key, self.num_updates), jnp.where(state.iteration < 0, 0, self.num_updates)
-        shapes = jax.eval_shape(update, arrays, state.priorities, keys[0])[2]
+        # A count that the compiler does not know, and a draw that depends on it, keep this a loop. Were the one of a single
+        # update taken apart, XLA would fuse writing to the ring with reading from it, and copy all of it in every step.
+        count = at_runtime(self.num_updates, state.iteration)
+        shapes = jax.eval_shape(update, count, arrays, state.priorities)[2]
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         arrays, priorities, metrics = jax.lax.fori_loop(0, count, body, (arrays, state.priorities, zeros))
         learner = eqx.combine(arrays, static)

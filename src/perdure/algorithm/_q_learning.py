@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ._explore import epsilon_greedy_actor, linear
-from ._math import descend, parameters_of, polyak, with_parameters
+from ._math import apart, descend, parameters_of, polyak, with_parameters
 from ._off_policy import AbstractLearner, AbstractOffPolicy
 from ._replay import Batch
 from ._rollout import Actor
@@ -69,7 +69,8 @@ class AbstractQLearning(AbstractOffPolicy):
     def update(
         self, learner: QLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
     ) -> tuple[QLearner, dict[str, Array], Float[Array, " batch"]]:
-        y = self.targets(learner.policy, with_parameters(learner.policy, learner.target), batch)
+        slow = with_parameters(learner.policy, learner.target)
+        y = apart(lambda: self.targets(learner.policy, slow, batch), iteration)
 
         def loss(policy: Any) -> tuple[Float[Array, ""], tuple[Array, Array]]:
             losses, q = self.losses(policy, y, batch)

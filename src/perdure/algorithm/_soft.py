@@ -12,7 +12,7 @@ from perdure.policy import AbstractSACPolicy
 
 from ._critics import Critics
 from ._explore import sampling_actor
-from ._math import descend, gradient_step, parameters_of, polyak, with_parameters
+from ._math import apart, descend, gradient_step, parameters_of, polyak, with_parameters
 from ._off_policy import AbstractLearner, AbstractOffPolicy
 from ._replay import Batch
 from ._rollout import Actor
@@ -112,8 +112,8 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
     ) -> tuple[SoftLearner, dict[str, Array], Float[Array, " batch"]]:
         noise_target, noise_policy = learner.policy.noise((2, batch.reward.size), key=key)  # at once: half the time
         alpha, optimizer = jnp.exp(learner.log_temperature), self.optimizer()
-        critics_target = with_parameters(learner.critics, learner.critics_target)
-        y = jax.lax.stop_gradient(self.targets(Soft(learner.policy, critics_target, alpha), batch, noise_target))
+        slow = Soft(learner.policy, with_parameters(learner.critics, learner.critics_target), alpha)
+        y = apart(lambda: self.targets(slow, batch, noise_target), iteration)
 
         def critic_loss(critics: Critics) -> tuple[Float[Array, ""], tuple[Array, Array]]:
             losses, q = self.critic_losses(critics, y, batch)
