@@ -86,9 +86,11 @@ def run_on_host(
     arrays, progress = program.pack(state), Progress(state.rollout)
     log: list[dict[str, Any]] = []
     tape = blank_tape(program, arrays)
-    while len(log) < iterations and sum(metrics["episodes"] for metrics in log) < episodes:
+    done = 0
+    while len(log) < iterations and done < episodes:
         tape, seen, ended = collect_on_host(program, arrays, tape, env, progress)
         arrays, tape, metrics = learn(program, arrays, tape, seen)
+        done += ended[0]
         log.append({**metrics, **dict(zip(("episodes", "return_sum", "length_sum"), ended, strict=True))})
     policy_state = policy_state_after(program, arrays, tape, progress.begins)
     state = with_rollout(

@@ -1,6 +1,7 @@
 """What is compiled of training on a host environment: acting with every environment once, and learning.
 
-What the policy says stays on the device, on the `Tape`; what the environments say comes over once an iteration.
+What the policy says stays on the device, on the `Tape`; what the environments say comes over once an iteration. Keys go in
+and out as numbers: with a typed key among its arguments or results, JAX takes a millisecond more for a call.
 """
 
 from functools import partial
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt
 
 from perdure._core import select
 
@@ -23,7 +24,7 @@ class Tape(NamedTuple):
 
     policy_state: PyTree  # now; leaves (num_envs, ...)
     noise: PyTree  # leaves (num_steps, num_envs, ...)
-    reset_keys: Key[Array, "num_steps num_envs"]
+    reset_keys: UInt[Array, "num_steps num_envs words"]  # the data of keys
     policy_states: PyTree  # that went in; leaves (num_steps, num_envs, ...), as those that follow
     actions: PyTree  # raw
     extras: PyTree
@@ -41,6 +42,11 @@ class Seen(NamedTuple):
     truncated: Bool[np.ndarray, "num_steps num_envs"]
 
 
+def key_kind(leaf: Array) -> str | None:
+    """The name of a typed key's generator; None for any other array."""
+    return str(jr.key_impl(leaf)) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else None
+
+
 class Program:
     """Everything of a training that is not an array, hashed once: what the compiled functions are compiled for."""
 
@@ -48,7 +54,8 @@ class Program:
         leaves, self.structure = jax.tree.flatten(state)
         self.algorithm, self.is_warmup = algorithm, is_warmup
         self.others = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
-        self._identity = (algorithm, is_warmup, self.structure, self.others)
+        self.key_kinds = tuple(key_kind(leaf) for leaf in leaves if eqx.is_array(leaf))
+        self._identity = (algorithm, is_warmup, self.structure, self.others, self.key_kinds)
         self._hash = hash(self._identity)
 
     def __hash__(self) -> int:
@@ -58,12 +65,14 @@ class Program:
         return self is other or (isinstance(other, Program) and self._identity == other._identity)
 
     def pack(self, state: Any) -> list[Array]:
-        """The arrays of a state."""
-        return [leaf for leaf in jax.tree.leaves(state) if eqx.is_array(leaf)]
+        """The arrays of a state, keys as their data."""
+        arrays = (leaf for leaf in jax.tree.leaves(state) if eqx.is_array(leaf))
+        return [leaf if key_kind(leaf) is None else jr.key_data(leaf) for leaf in arrays]
 
     def unpack(self, arrays: list[Array]) -> Any:
         """The state with these arrays."""
-        rest = iter(arrays)
+        kinds = zip(arrays, self.key_kinds, strict=True)
+        rest = iter([leaf if kind is None else jr.wrap_key_data(leaf, impl=kind) for leaf, kind in kinds])
         return jax.tree.unflatten(self.structure, [next(rest) if leaf is None else leaf for leaf in self.others])
 
     def actor(self, state: Any) -> Any:
@@ -74,12 +83,12 @@ class Program:
         return jr.split(key, 2 if self.is_warmup else 3)
 
 
-def draw(program: Program, state: Any) -> tuple[PyTree, Key[Array, "num_steps num_envs"]]:
-    """Noise and keys for the rollout that starts from `state`."""
+def draw(program: Program, state: Any) -> tuple[PyTree, UInt[Array, "num_steps num_envs words"]]:
+    """Noise and the data of keys for the rollout that starts from `state`."""
     shape = program.algorithm.num_steps, program.algorithm.num_envs
     key_noise, key_steps, _ = jr.split(program.split(state.key)[1], 3)
     noise = rollout_noise(program.actor(state), *shape, key=key_noise)
-    return noise, jr.split(key_steps, (*shape, 3))[:, :, 2]
+    return noise, jr.key_data(jr.split(key_steps, (*shape, 3))[:, :, 2])
 
 
 def speak(program: Program, state: Any, policy_state: PyTree, noise: PyTree, observation: PyTree, mask: Any) -> Any:
@@ -116,7 +125,7 @@ def act(
     state = program.unpack(arrays)
     environments = jnp.arange(at.shape[0])
     noise, keys = jax.tree.map(lambda x: x.at[at, environments].get(mode="clip"), (tape.noise, tape.reset_keys))
-    before = forget(state.policy, tape.policy_state, begins, keys)
+    before = forget(state, tape.policy_state, begins, keys)
     policy_state, raw_action, action, extras = speak(program, state, before, noise, observation, mask)
     # An environment that is ahead of the others speaks past the end of the tape, where it is not heard.
     *_, states, actions, extras_tape = tape
@@ -128,9 +137,10 @@ def act(
     return Tape(policy_state, tape.noise, tape.reset_keys, *said), action
 
 
-def forget(policy: Any, policy_state: PyTree, begins: Any, keys: Key[Array, " num_envs"]) -> PyTree:
+def forget(state: Any, policy_state: PyTree, begins: Any, keys: UInt[Array, "num_envs words"]) -> PyTree:
     """The policy's state as it goes into the next step: a fresh one where an episode begins."""
-    return jax.vmap(lambda b, s, k: select(b, policy.reset(key=k), s))(begins, policy_state, keys)
+    fresh = jax.vmap(lambda key: state.policy.reset(key=key))(jr.wrap_key_data(keys, impl=jr.key_impl(state.key)))
+    return jax.vmap(select)(begins, fresh, policy_state)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
@@ -152,4 +162,4 @@ def learn(program: Program, arrays: list[Array], tape: Tape, seen: Seen) -> tupl
 @partial(jax.jit, static_argnums=0)
 def policy_state_after(program: Program, arrays: list[Array], tape: Tape, begins: Bool[Array, " num_envs"]) -> PyTree:
     """The policy's state as it goes into the first step of the next rollout."""
-    return forget(program.unpack(arrays).policy, tape.policy_state, begins, tape.reset_keys[0])
+    return forget(program.unpack(arrays), tape.policy_state, begins, tape.reset_keys[0])
