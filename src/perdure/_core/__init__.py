@@ -9,16 +9,20 @@ from ._errors import (
     FileFormatError as FileFormatError,
     FingerprintError as FingerprintError,
     MissingExtraError as MissingExtraError,
+    SaveError as SaveError,
     import_extra as import_extra,
 )
 from ._files import (
     atomic_write as atomic_write,
     fsync_directory as fsync_directory,
+    make_directories as make_directories,
+    open_regular as open_regular,
     read_bytes as read_bytes,
     sha256 as sha256,
     with_suffix as with_suffix,
+    write_new as write_new,
 )
-from ._json import dumps_json as dumps_json, loads_json as loads_json
+from ._json import MAX_BYTES as MAX_BYTES, dumps_json as dumps_json, loads_json as loads_json
 from ._leaves import (
     describe_leaf as describe_leaf,
     is_stored as is_stored,

@@ -16,6 +16,10 @@ class FingerprintError(ValueError):
     """A file holds another structure than the one it is loaded into; the message names the fields that differ."""
 
 
+class SaveError(OSError):
+    """A disk refused a save, for the reason in `errno`; the message says what is there now."""
+
+
 class ExportError(ValueError):
     """A policy cannot be exported, or its export did not prove equal; nothing was written."""
 

@@ -1,13 +1,17 @@
 """Files that are either the old one or the new one, never half of each."""
 
 import hashlib
+import io
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from ._errors import FileFormatError
 
-def sha256(data: bytes) -> str:
+
+def sha256(data: bytes | memoryview) -> str:
     """The SHA-256 of `data` as 64 lower-case hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
@@ -18,15 +22,29 @@ def with_suffix(path: str | Path, suffix: str) -> Path:
     return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The whole file.
+def read_bytes(path: Path, *, most: int | None = None) -> bytes:
+    """The whole of a regular file.
 
-    Raises: FileNotFoundError that names the path as it was given.
+    Raises: FileNotFoundError that names the path as it was given, FileFormatError for what is no regular file, which may
+    block or never end, or has more than `most` bytes.
     """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise FileFormatError(f"{path}: {size} bytes; at most {most} are read.")
+        return file.read()
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """A regular file, opened to read. Raises: as `read_bytes`."""
     try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"There is no file {str(path)!r}. Check the folder and the name.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileFormatError(f"{path} is no regular file.")
+    return os.fdopen(descriptor, "rb")
 
 
 def fsync_directory(path: Path) -> None:
@@ -40,7 +58,28 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def atomic_write(path: str | Path, data: bytes | Iterable[bytes]) -> None:
+def make_directories(path: Path) -> None:
+    """Make a directory and those above it, durably, where they are not there."""
+    if not path.is_dir():
+        make_directories(path.parent)
+        path.mkdir(exist_ok=True)
+        fsync_directory(path.parent)
+
+
+def write_new(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write a file that is not there yet, and sync it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write(path: str | Path, data: bytes | Iterable[bytes | memoryview]) -> None:
     """Write a file so that a crash, a full disk or a kill leaves the old content or the new, whole.
 
     The bytes go to a new file in the same directory, are synced, and take the name in one step. A symbolic link stays
@@ -49,11 +88,7 @@ def atomic_write(path: str | Path, data: bytes | Iterable[bytes]) -> None:
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "xb") as file:
-            for chunk in [data] if isinstance(data, bytes) else data:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(temporary, [data] if isinstance(data, bytes) else data)
         if target.exists():
             os.chmod(temporary, target.stat().st_mode & 0o7777)
         os.replace(temporary, target)

@@ -1,9 +1,19 @@
 """Policies and training states on disk."""
 
-from ._directory import Checkpoint as Checkpoint, load as load, load_policy_of as load_policy_of, save as save
+from ._background import BackgroundSaver as BackgroundSaver
+from ._directory import (
+    Checkpoint as Checkpoint,
+    load as load,
+    load_policy_of as load_policy_of,
+    put_back as put_back,
+    save as save,
+    verify as verify,
+)
+from ._find import Found as Found, Retention as Retention, checkpoints_in as checkpoints_in, latest as latest
 from ._policy_file import (
     PolicyHeader as PolicyHeader,
     load_policy as load_policy,
     read_policy_header as read_policy_header,
     save_policy as save_policy,
 )
+from ._save_checkpoints import SaveCheckpoints as SaveCheckpoints
