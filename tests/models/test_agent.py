@@ -9,7 +9,7 @@ import pytest
 from jax import random as jr
 
 from perdure import models
-from perdure._core import FileFormatError, leaf_to_numpy, leaves_with_paths
+from perdure._core import FileFormatError, dumps_json, leaf_to_numpy, leaves_with_paths, sha256
 from perdure.checkpoint import save
 from perdure.env import TimeLimit, make
 from perdure.env.classic_control import CartPole

@@ -1,11 +1,22 @@
 """Policies and training states on disk."""
 
 from ._background import BackgroundSaver as BackgroundSaver
+from ._compare import (
+    ActionDifference as ActionDifference,
+    ArrayDifference as ArrayDifference,
+    Compared as Compared,
+    compare_actions as compare_actions,
+    compare_arrays as compare_arrays,
+    compare_fields as compare_fields,
+    read_side as read_side,
+)
 from ._directory import (
+    METADATA as METADATA,
     Checkpoint as Checkpoint,
     load as load,
     load_policy_of as load_policy_of,
     put_back as put_back,
+    read_metadata as read_metadata,
     save as save,
     verify as verify,
 )
