@@ -4,6 +4,7 @@ python resuming.py train FOLDER KIND...    runs to the end, saves on the way, pr
 python resuming.py resume FOLDER KIND...   loads what is there, runs to the end, prints the same digests
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -49,6 +50,8 @@ def make(kind):
     """`(algorithm, environment, host environment or None, kind of policy)` of e.g. "SAC mujoco" or "PPO native recurrent"."""
     name, where, *more = kind.split()
     algorithm = ALGORITHMS[name]
+    if more and name == "DQN":  # with a memory it learns from plain sequences
+        algorithm = dataclasses.replace(algorithm, n_step=1, priority_exponent=0.0, sequence_length=3, burn_in=1)
     if where == "native":
         env, host = Pendulum() if name in CONTINUOUS else CartPole(), None
     else:

@@ -100,7 +100,7 @@ def test_an_agent_goes_on_on_its_host_environment_without_a_warning(tmp_path):
     from perdure import models
 
     env = gymnasium.make("CartPole-v1")
-    agent = models.PPO(env, num_steps=8, hidden_sizes=(8,), seed=0)
+    agent = models.PPO(env, num_steps=8, seed=0)
     agent.train(total_timesteps=24, callbacks=()).save(tmp_path / "a")
     agent.train(total_timesteps=24, callbacks=())
     with warnings.catch_warnings():

@@ -17,9 +17,9 @@ import hashlib
 import mmap
 import os
 import warnings
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -202,19 +202,28 @@ def write(directory: str | Path, contents: Contents, *, config: bool, force: boo
         atomic_write(Path(directory).parent / CONFIG, dumps_json(contents.words))
 
 
-def sha256_of(chunks: Iterable[bytes | memoryview]) -> str:
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
 def write_hashed(path: Path, chunks: list[bytes | memoryview]) -> dict[str, Any]:
-    """Write and sync a new file; its size and SHA-256, which a second thread works out meanwhile."""
-    with ThreadPoolExecutor(1) as pool:
-        digest = pool.submit(sha256_of, chunks)
+    """Write and sync a new file; its size and SHA-256, which another thread works out meanwhile if there is much of it."""
+    digest, size = hashlib.sha256(), sum(map(len, chunks))
+
+    def take_in() -> None:
+        for chunk in chunks:
+            digest.update(chunk)
+
+    thread = Thread(target=take_in)
+    try:
+        if size < 2**20:
+            take_in()
+        else:
+            thread.start()
+    except RuntimeError:  # the interpreter is ending, and starts no more threads
+        take_in()
+    try:
         write_new(path, chunks)
-        return {"size": sum(map(len, chunks)), "sha256": digest.result()}
+    finally:
+        if thread.ident is not None:
+            thread.join()
+    return {"size": size, "sha256": digest.hexdigest()}
 
 
 def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Checkpoint:
