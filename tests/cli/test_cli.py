@@ -186,17 +186,17 @@ def test_a_killed_training_is_resumed_and_ends_the_same(tmp_path):
     assert done.returncode == 1
     assert "To train for longer, add --total-timesteps" in " ".join(done.stderr.split())
     perdure("resume", "killed", "--total-timesteps", "101_000", cwd=tmp_path)
-    assert read_policy_header(killed).metadata["steps"] == 101_000
+    assert read_policy_header(killed).metadata["steps"] == 101_008  # whole iterations
     # and the same folders for the commands that show what is saved
-    printed = perdure("inspect", "killed/saves/CartPole_101000", cwd=tmp_path).stdout
-    for text in ("101,000", "buffer_state.safetensors", "(checked)", "learning_rate", "policy.observation_space"):
+    printed = perdure("inspect", "killed/saves/CartPole_101008", cwd=tmp_path).stdout
+    for text in ("101,008", "buffer_state.safetensors", "(checked)", "learning_rate", "policy.observation_space"):
         assert text in printed
     printed = " ".join(perdure("diff", "whole", "killed", cwd=tmp_path).stdout.split())
     assert "the policies act differently on" in printed
     assert "metadata.steps" in printed
     printed = " ".join(perdure("diff", "whole/saves/CartPole_100000", "whole", cwd=tmp_path).stdout.split())
     assert "the policies act differently on 0.00%; the largest difference is 0." in printed
-    assert perdure("evaluate", "killed/saves/CartPole_101000", "--episodes", "3", cwd=tmp_path).returncode == 0
+    assert perdure("evaluate", "killed/saves/CartPole_101008", "--episodes", "3", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Two policies or checkpoints side by side: what differs, and by how much."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from ._policy_file import load_policy, read_policy_header
 class Compared(NamedTuple):
     """One side of a comparison."""
 
+    is_checkpoint: bool  # or a policy alone
     policy: Any
     fields: dict[str, str]  # path -> value in words: of the policy's description, `settings.NAME`, `steps`, ...
     arrays: dict[str, np.ndarray]
@@ -45,13 +45,16 @@ def read_side(path: Path) -> Compared:
     """A policy file, or a checkpoint without its replay buffer. Raises: what reading them raises."""
     if (path / METADATA).exists():
         head, arrays = read(path, (MODEL, OPTIMIZER, TRAINING))
-        kept = {name: head[name] for name in ("algorithm", "steps", "settings", "perdure", "jax", "metadata")}
-        fields = {**words(kept), **dict(listing(head["policy"])), **words({"buffer": BUFFER in head["files"]})}
-        return Compared(policy_in(head, arrays), fields, arrays)
+        kept = {name: head[name] for name in ("steps", "settings", "perdure", "jax", "metadata")}
+        kept |= {"algorithm": head["algorithm"].split(".")[-1], "buffer": BUFFER in head["files"]}
+        arrays = {path.removeprefix("learner."): array for path, array in arrays.items()}
+        return Compared(True, policy_in(head, arrays), {**words(kept), **dict(listing(head["policy"]))}, arrays)
     policy, header = load_policy(path), read_policy_header(path)
-    kept = {"perdure": header.perdure_version, "jax": header.jax_version, "metadata": header.metadata}
+    said = dict(header.metadata)
+    kept = {name: said.pop(name) for name in ("algorithm", "steps", "settings") if name in said}
+    kept |= {"perdure": header.perdure_version, "jax": header.jax_version, "metadata": said}
     arrays = {f"policy.{name}": leaf_to_numpy(leaf) for name, leaf in leaves_with_paths(policy)}
-    return Compared(policy, {**words(kept), **dict(header.listing())}, arrays)
+    return Compared(False, policy, {**words(kept), **dict(header.listing())}, arrays)
 
 
 def words(value: Any, path: str = "") -> dict[str, str]:
@@ -61,17 +64,24 @@ def words(value: Any, path: str = "") -> dict[str, str]:
     return {p: w for name, x in value.items() for p, w in words(x, f"{path}.{name}" if path else name).items()}
 
 
-def compare_fields(one: Mapping[str, str], other: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """`(path, value, other value)` where two listings differ; "-" where a field is only in one."""
-    paths = dict.fromkeys([*one, *other])
-    return [(path, one.get(path, "-"), other.get(path, "-")) for path in paths if one.get(path) != other.get(path)]
+def paths_of(one: Compared, other: Compared, what: str) -> list[str]:
+    """The paths to compare, in their order; of a policy and a checkpoint, those that both have."""
+    ours, theirs = getattr(one, what), getattr(other, what)
+    paths = dict.fromkeys([*ours, *theirs])
+    return [path for path in paths if one.is_checkpoint == other.is_checkpoint or (path in ours and path in theirs)]
 
 
-def compare_arrays(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> list[ArrayDifference]:
+def compare_fields(one: Compared, other: Compared) -> list[tuple[str, str, str]]:
+    """`(path, value, other value)` where the fields differ; "-" where one is only on one side."""
+    pairs = ((path, one.fields.get(path, "-"), other.fields.get(path, "-")) for path in paths_of(one, other, "fields"))
+    return [entry for entry in pairs if entry[1] != entry[2]]
+
+
+def compare_arrays(one: Compared, other: Compared) -> list[ArrayDifference]:
     """The arrays that are not equal bit for bit, by path."""
     found = []
-    for path in sorted(one.keys() | other.keys()):
-        pair = [side.get(path) for side in (one, other)]
+    for path in sorted(paths_of(one, other, "arrays")):
+        pair = [side.arrays.get(path) for side in (one, other)]
         kinds = ["-" if x is None else f"{x.dtype}[{','.join(map(str, x.shape))}]" for x in pair]
         a, b = pair
         if a is None or b is None or kinds[0] != kinds[1]:

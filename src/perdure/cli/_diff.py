@@ -21,7 +21,7 @@ def diff(one: tyro.conf.Positional[Path], other: tyro.conf.Positional[Path], obs
     """
     console = Console()
     ours, theirs = (read_side(saved_path(path)) for path in (one, other))
-    fields = compare_fields(ours.fields, theirs.fields)
+    fields = compare_fields(ours, theirs)
     if fields:
         table = Table(title="settings")
         for column in ("field", str(one), str(other)):
@@ -29,7 +29,7 @@ def diff(one: tyro.conf.Positional[Path], other: tyro.conf.Positional[Path], obs
         for row in fields:
             table.add_row(*row)
         console.print(table)
-    arrays = compare_arrays(ours.arrays, theirs.arrays)
+    arrays = compare_arrays(ours, theirs)
     if arrays:
         table = Table(title="arrays")
         table.add_column("array", overflow="fold")
