@@ -111,10 +111,9 @@ def blank_tape(program: Program, arrays: list[Array]) -> Tape:
     return Tape(at.policy_state, noise, reset_keys, *blank)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=2)
-def act(
+def spoken(
     program: Program,
-    arrays: list[Array],
+    state: Any,
     tape: Tape,
     at: Int[Array, " num_envs"],
     observation: PyTree,
@@ -122,7 +121,6 @@ def act(
     begins: Bool[Array, " num_envs"],
 ) -> tuple[Tape, PyTree]:
     """The tape with the step `at` of each environment spoken on, and the actions to execute."""
-    state = program.unpack(arrays)
     environments = jnp.arange(at.shape[0])
     noise, keys = jax.tree.map(lambda x: x.at[at, environments].get(mode="clip"), (tape.noise, tape.reset_keys))
     before = forget(state, tape.policy_state, begins, keys)
@@ -143,9 +141,41 @@ def forget(state: Any, policy_state: PyTree, begins: Any, keys: UInt[Array, "num
     return jax.vmap(select)(begins, fresh, policy_state)
 
 
+@partial(jax.jit, static_argnums=0, donate_argnums=2)
+def act(
+    program: Program,
+    arrays: list[Array],
+    tape: Tape,
+    at: Int[Array, " num_envs"],
+    observation: PyTree,
+    mask: Any,
+    begins: Bool[Array, " num_envs"],
+) -> tuple[Tape, PyTree]:
+    """As `spoken`."""
+    return spoken(program, program.unpack(arrays), tape, at, observation, mask, begins)
+
+
+class Metrics(eqx.Module):
+    """The metrics of one iteration as one array, since each that comes over costs."""
+
+    names: tuple[str, ...] = eqx.field(static=True)
+    values: Float[Array, " metrics"]
+
+
 @partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
-def learn(program: Program, arrays: list[Array], tape: Tape, seen: Seen) -> tuple[list[Array], Tape, dict[str, Array]]:
-    """The state after one iteration's learning (storing, in the warm-up), the tape for the next one, and metrics."""
+def learn(
+    program: Program,
+    arrays: list[Array],
+    tape: Tape,
+    seen: Seen,
+    observation: PyTree,
+    mask: Any,
+    begins: Bool[Array, " num_envs"],
+) -> tuple[list[Array], Tape, PyTree, Metrics]:
+    """The state after one iteration's learning (storing, in the warm-up), and the first actions of the next rollout.
+
+    These go along since a call of its own would cost more than they do. The tape is that of the next rollout.
+    """
     state = program.unpack(arrays)
     transitions = Transition(**seen._asdict(), action=tape.actions, policy_state=tape.policy_states, extras=tape.extras)
     key, _, *key_improve = program.split(state.key)
@@ -156,10 +186,7 @@ def learn(program: Program, arrays: list[Array], tape: Tape, seen: Seen) -> tupl
     else:
         state, metrics = program.algorithm.improve(state, transitions, key=key_improve[0])
     noise, reset_keys = draw(program, state)
-    return program.pack(state), tape._replace(noise=noise, reset_keys=reset_keys), metrics
-
-
-@partial(jax.jit, static_argnums=0)
-def policy_state_after(program: Program, arrays: list[Array], tape: Tape, begins: Bool[Array, " num_envs"]) -> PyTree:
-    """The policy's state as it goes into the first step of the next rollout."""
-    return forget(program.unpack(arrays), tape.policy_state, begins, tape.reset_keys[0])
+    tape, at = tape._replace(noise=noise, reset_keys=reset_keys), jnp.zeros(begins.shape, jnp.int32)
+    tape, action = spoken(program, state, tape, at, observation, mask, begins)
+    values = [jnp.asarray(value, jnp.float32) for value in metrics.values()]
+    return program.pack(state), tape, action, Metrics(tuple(metrics), jnp.stack(values) if values else jnp.zeros(0))
