@@ -70,9 +70,11 @@ def collect_on_host(
         if seen is None:
             seen = jax.tree.map(lambda x: np.zeros((num_steps, *x.shape), x.dtype), new)
         heard = step.happened & (at < num_steps)
-        where = at[heard], environments[heard]
+        where, told = (at[heard], environments[heard]), heard
+        if heard.all() and (at == at[0]).all():  # as always but after ends of episodes: quicker, and the same
+            where, told = at[0], slice(None)
         for tracks, x in zip(jax.tree.leaves(seen), jax.tree.leaves(new), strict=True):
-            tracks[where] = x[heard]
+            tracks[where] = x[told]
         at += heard
         if (at >= num_steps).all():
             return tape, seen, ended

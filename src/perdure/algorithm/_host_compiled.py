@@ -4,6 +4,7 @@ What the policy says stays on the device, on the `Tape`; what the environments s
 and out as numbers: with a typed key among its arguments or results, JAX takes a millisecond more for a call.
 """
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt
 from perdure._core import select
 
 from ._rollout import Transition, rollout_noise, uniform_actor
+
+SMALL = 2**14  # bytes up to which copying an array costs less than handing it over
 
 
 class Tape(NamedTuple):
@@ -47,31 +50,69 @@ def key_kind(leaf: Array) -> str | None:
     return str(jr.key_impl(leaf)) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else None
 
 
+def grouped(arrays: list[Array]) -> tuple[tuple[int, ...], ...]:
+    """Which of the arrays are small, by dtype: their places."""
+    groups: dict[str, list[int]] = {}
+    for i, array in enumerate(arrays):
+        if array.nbytes <= SMALL:
+            groups.setdefault(array.dtype.name, []).append(i)
+    return tuple(map(tuple, groups.values()))
+
+
+@jax.jit
+def put_together(arrays: list[Array]) -> Array:
+    """Arrays of one dtype as one."""
+    return jnp.concatenate([array.reshape(-1) for array in arrays])
+
+
+@partial(jax.jit, static_argnums=0)
+def take_apart(shapes: tuple[tuple[int, ...], ...], array: Array) -> list[Array]:
+    """The arrays of these shapes again."""
+    parts = jnp.split(array, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
 class Program:
-    """Everything of a training that is not an array, hashed once: what the compiled functions are compiled for."""
+    """Everything of a training that is not an array, hashed once: what the compiled functions are compiled for.
+
+    It also knows how the state's arrays go in and out: each costs a call some microseconds, so small ones of a dtype are one.
+    """
 
     def __init__(self, algorithm: Any, state: Any, is_warmup: bool):
         leaves, self.structure = jax.tree.flatten(state)
         self.algorithm, self.is_warmup = algorithm, is_warmup
         self.others = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
-        self.key_kinds = tuple(key_kind(leaf) for leaf in leaves if eqx.is_array(leaf))
-        self._identity = (algorithm, is_warmup, self.structure, self.others, self.key_kinds)
+        arrays = [leaf for leaf in leaves if eqx.is_array(leaf)]
+        self.key_kinds = tuple(key_kind(leaf) for leaf in arrays)
+        data = [leaf if key_kind(leaf) is None else jr.key_data(leaf) for leaf in arrays]
+        self.shapes = tuple(leaf.shape for leaf in data)
+        self.groups = grouped(data)
+        self._identity = (algorithm, is_warmup, self.structure, self.others, self.key_kinds, self.shapes, self.groups)
         self._hash = hash(self._identity)
 
     def __hash__(self) -> int:
         return self._hash
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other: Any) -> bool:
         return self is other or (isinstance(other, Program) and self._identity == other._identity)
 
     def pack(self, state: Any) -> list[Array]:
-        """The arrays of a state, keys as their data."""
+        """The arrays of a state, keys as their data, small ones put together."""
         arrays = (leaf for leaf in jax.tree.leaves(state) if eqx.is_array(leaf))
-        return [leaf if key_kind(leaf) is None else jr.key_data(leaf) for leaf in arrays]
+        data = [leaf if key_kind(leaf) is None else jr.key_data(leaf) for leaf in arrays]
+        small = {i for group in self.groups for i in group}
+        packed = [put_together([data[i] for i in group]) for group in self.groups]
+        return packed + [leaf for i, leaf in enumerate(data) if i not in small]
 
     def unpack(self, arrays: list[Array]) -> Any:
         """The state with these arrays."""
-        kinds = zip(arrays, self.key_kinds, strict=True)
+        data: dict[int, Array] = {}
+        for group, array in zip(self.groups, arrays, strict=False):
+            parts = take_apart(tuple(self.shapes[i] for i in group), array)
+            data |= dict(zip(group, parts, strict=True))
+        large = iter(arrays[len(self.groups) :])
+        leaves = [data[i] if i in data else next(large) for i in range(len(self.shapes))]
+        kinds = zip(leaves, self.key_kinds, strict=True)
         rest = iter([leaf if kind is None else jr.wrap_key_data(leaf, impl=kind) for leaf, kind in kinds])
         return jax.tree.unflatten(self.structure, [next(rest) if leaf is None else leaf for leaf in self.others])
 
