@@ -11,6 +11,7 @@ from ._errors import (
     MissingExtraError as MissingExtraError,
     SaveError as SaveError,
     import_extra as import_extra,
+    save_error as save_error,
 )
 from ._files import (
     atomic_write as atomic_write,
@@ -29,6 +30,13 @@ from ._leaves import (
     leaf_from_numpy as leaf_from_numpy,
     leaf_to_numpy as leaf_to_numpy,
     leaves_with_paths as leaves_with_paths,
+)
+from ._leftovers import (
+    LEFTOVER as LEFTOVER,
+    aside as aside,
+    locked as locked,
+    remove as remove,
+    tidy as tidy,
 )
 from ._rebuild import rebuild as rebuild
 from ._registry import lookup as lookup, name_of as name_of, register as register

@@ -3,12 +3,13 @@
 import hashlib
 import io
 import os
-import secrets
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from ._errors import FileFormatError
+from ._errors import FileFormatError, save_error
+from ._leftovers import locked, nameless, remove, tidy
 
 
 def sha256(data: bytes | memoryview) -> str:
@@ -83,16 +84,27 @@ def atomic_write(path: str | Path, data: bytes | Iterable[bytes | memoryview]) -
     """Write a file so that a crash, a full disk or a kill leaves the old content or the new, whole.
 
     The bytes go to a new file in the same directory, are synced, and take the name in one step. A symbolic link stays
-    a link and its target is replaced; the permissions of a replaced file are kept. On any error nothing changes.
+    a link and its target is replaced; the permissions of a replaced file are kept. On any error nothing changes; what a
+    crash leaves is cleared up by the next one that writes to the directory.
+
+    Raises: SaveError (an OSError) if the disk refuses.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    in_place = False
     try:
-        write_new(temporary, [data] if isinstance(data, bytes) else data)
-        if target.exists():
-            os.chmod(temporary, target.stat().st_mode & 0o7777)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    fsync_directory(target.parent)
+        with suppress(OSError):  # not being able to clear up is no reason not to save
+            tidy(target.parent)
+        with locked(target.parent, shared=True):
+            temporary = nameless(target.parent)
+            try:
+                write_new(temporary, [data] if isinstance(data, bytes) else data)
+                if target.exists():
+                    os.chmod(temporary, target.stat().st_mode & 0o7777)
+                os.replace(temporary, target)
+            except BaseException:
+                remove(temporary)
+                raise
+            in_place = True
+        fsync_directory(target.parent)
+    except OSError as error:
+        raise save_error(target, error, in_place=in_place) from error

@@ -2,16 +2,14 @@
 
 import os
 import secrets
-import shutil
 import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perdure._core import FileFormatError, check_counts
+from perdure._core import FileFormatError, aside, check_counts, locked, remove, tidy
 
 from ._directory import METADATA, read_metadata, verify
-from ._place import aside, locked, tidy
 
 BROKEN = "broken"  # the folder that broken checkpoints are moved to
 RETURN = "episode_return"  # in the metadata of a checkpoint: what `keep_best` goes by
@@ -112,7 +110,7 @@ class Retention:
                 hidden = aside(one.path, "tmp")  # half of it is not to be found as a checkpoint
                 with suppress(FileNotFoundError):
                     os.rename(one.path, hidden)
-                    shutil.rmtree(hidden, ignore_errors=True)
+                    remove(hidden)
 
     def kept(self, found: list[Found]) -> list[Found]:
         """Those of `found`, oldest first, that stay."""

@@ -4,31 +4,31 @@ The new one is written and synced beside its place as `.NAME.perdure-TOKEN.tmp` 
 or, where the name is taken, Linux's exchange of two names. Where there is none, the old one first steps aside to
 `.NAME.perdure-TOKEN.old`, from where `tidy` puts it back if a crash came between.
 
-Who writes holds a shared lock on the folder, so who gets it for himself alone knows that whatever lies about was left by a
-crash. Without locks (Windows) it lies until the user removes it.
+`perdure._core._leftovers` has the names and the lock that tells who writes from what a crash left.
 """
 
 import ctypes
 import errno
 import os
-import re
-import secrets
-import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from perdure._core import FileFormatError, SaveError, fsync_directory, make_directories
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from perdure._core import (
+    LEFTOVER,
+    FileFormatError,
+    aside,
+    fsync_directory,
+    locked,
+    make_directories,
+    remove,
+    save_error,
+    tidy,
+)
 
 T = TypeVar("T")
-_LEFTOVER = re.compile(r"\.(.+)\.perdure-[0-9a-f]{12}\.(tmp|old)")
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES)  # the last one on Windows
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -55,18 +55,15 @@ def put_in_place(directory: Path, fill: Callable[[Path], None], *, force: bool, 
                 check_free(directory, force, ours)
                 old = take_name(temporary, directory)
             except BaseException:
-                shutil.rmtree(temporary, ignore_errors=True)
+                remove(temporary)
                 raise
             in_place = True
             fsync_directory(directory.parent)
-            shutil.rmtree(old, ignore_errors=True)
+            remove(old)
     except FileExistsError:
         raise
     except OSError as error:
-        now = (
-            "It is in place, but may not outlast a power failure" if in_place else "What was there before is unchanged"
-        )
-        raise SaveError(error.errno, f"saving {directory} failed: {error.strerror}. {now}") from error
+        raise save_error(directory, error, in_place=in_place) from error
 
 
 def check_free(directory: Path, force: bool, ours: Collection[str]) -> None:
@@ -83,11 +80,6 @@ def check_free(directory: Path, force: bool, ours: Collection[str]) -> None:
                 f"{directory} holds {foreign[0]!r}, which is no part of a checkpoint, so force=True does not replace it. "
                 "Move it away, or choose another directory."
             )
-
-
-def aside(directory: Path, what: str) -> Path:
-    """A new name beside `directory`."""
-    return directory.with_name(f".{directory.name}.perdure-{secrets.token_hex(6)}.{what}")
 
 
 def take_name(new: Path, directory: Path) -> Path:
@@ -127,39 +119,6 @@ def exchange(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
-@contextmanager
-def locked(folder: Path, *, shared: bool) -> Iterator[bool]:
-    """Hold the folder's lock, together with others or, if nobody has it, alone; yields whether it is held."""
-    if fcntl is None:
-        yield False
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        held = True
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # held by others, or a file system without locks
-            held = False
-        yield held
-    finally:
-        os.close(descriptor)
-
-
-def tidy(folder: Path) -> None:
-    """Clear up what crashes left in a folder, if nobody writes there now: put back what stood aside, remove the rest."""
-    if not any(_LEFTOVER.fullmatch(name) for name in os.listdir(folder)):
-        return
-    with locked(folder, shared=False) as alone:
-        if not alone:
-            return
-        for name in sorted(os.listdir(folder)):
-            if match := _LEFTOVER.fullmatch(name):
-                if match[2] == "old" and not (folder / match[1]).exists():
-                    os.rename(folder / name, folder / match[1])
-                else:
-                    shutil.rmtree(folder / name, ignore_errors=True)
-
-
 def steadily(directory: Path, read: Callable[[], T]) -> T:
     """What `read` reads from a directory that others may replace meanwhile: it is read again if they did.
 
@@ -195,6 +154,6 @@ def identity(directory: Path) -> tuple[int, ...] | None:
 def aside_exists(directory: Path) -> bool:
     """Whether something of this name stands aside, so that it may come back."""
     with suppress(OSError):
-        matches = map(_LEFTOVER.fullmatch, os.listdir(directory.parent))
+        matches = map(LEFTOVER.fullmatch, os.listdir(directory.parent))
         return any(match is not None and match[1] == directory.name for match in matches)
     return False

@@ -1,0 +1,175 @@
+"""A crash or an error at every call that a save makes to the file system, and every legal state after a power failure."""
+
+import errno
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from faulty_disk import Died, FaultyDisk, Recorder, after_power_loss, emptied
+from reliability_kit import Tiny, count, marked, marker_of, marker_of_module
+
+from perdure._core import SaveError, tidy
+from perdure.checkpoint import load_policy, save_policy
+from perdure.checkpoint._directory import write
+
+pytestmark = pytest.mark.reliability
+
+
+class Kind(NamedTuple):
+    """A way to save: `save(folder, marker)`, and the marker that is read then."""
+
+    save: Callable[[Path, int], None]
+    marker: Callable[[Path], int]
+    left: list[str]  # in the folder after a save
+
+
+def save_tiny(folder: Path, marker: int) -> None:
+    save_policy(folder / "state", Tiny(marker), metadata={"marker": marker})
+
+
+@pytest.fixture(params=["checkpoint", "checkpoint with config", "policy", "eqx"])
+def kind(request, small):
+    def save(folder: Path, marker: int) -> None:
+        write(folder / "state", marked(small, marker), config="config" in request.param, force=True)
+
+    match request.param:
+        case "policy":
+            read = lambda folder: marker_of_module(load_policy(folder / "state"))  # noqa: E731
+            return Kind(save_tiny, read, ["state.safetensors"])
+        case "eqx":
+            read = lambda folder: marker_of_module(Tiny.deserialize(folder / "state"))  # noqa: E731
+            return Kind(lambda folder, marker: Tiny(marker).serialize(folder / "state"), read, ["state.eqx"])
+    config = ["model_config.json"] if "config" in request.param else []
+    return Kind(save, lambda folder: marker_of(folder / "state"), [*config, "state"])
+
+
+exchange = pytest.mark.parametrize("with_exchange", [True, False], ids=["exchange", "two renames"])
+replacing = pytest.mark.parametrize("old", [0, None], ids=["replacing", "new"])
+
+
+def start(folder: Path, kind: Kind, old: int | None) -> Path:
+    """The folder before the save: empty, or with an `old` state."""
+    ready = folder.with_name("ready")
+    if not ready.exists():
+        ready.mkdir()
+        if old is not None:
+            kind.save(ready, old)
+    return Path(shutil.copytree(ready, emptied(folder)))
+
+
+def found(kind: Kind, folder: Path) -> int | None:
+    """Which save is read; None if there is none."""
+    try:
+        return kind.marker(folder)
+    except FileNotFoundError:
+        return None
+
+
+def calls_of(kind: Kind, folder: Path, old: int | None, with_exchange: bool) -> list[str]:
+    disk = FaultyDisk(None, None, with_exchange=with_exchange)
+    start(folder, kind, old)
+    with disk.used():
+        kind.save(folder, 1)
+    return disk.names
+
+
+@exchange
+@replacing
+def test_a_crash_at_any_call_leaves_the_old_state_or_the_new(kind, quick_path, old, with_exchange, figures):
+    folder = quick_path / "folder"
+    calls = calls_of(kind, folder, old, with_exchange)
+    states = {old: 0, 1: 0}
+    for at, name in enumerate(calls, 1):
+        for failure in ("died", "torn") if name == "write" else ("died",):
+            disk = FaultyDisk(at, failure, with_exchange=with_exchange)
+            start(folder, kind, old)
+            with pytest.raises(Died), disk.used():
+                kind.save(folder, 1)
+            states[found(kind, folder)] += 1  # a KeyError is a state that is neither
+            kind.save(folder, 2)
+            assert (kind.marker(folder), sorted(os.listdir(folder))) == (2, kind.left), disk.failed_at
+    figures(crashes=sum(states.values()), old=states[old], new=states[1], neither=0, litter=0)
+    assert states[old] > 0
+    assert states[1] > 0
+
+
+@exchange
+@replacing
+@pytest.mark.parametrize("failure", [errno.ENOSPC, errno.EIO, errno.EDQUOT, "full"])
+def test_an_error_at_any_call_is_told_and_changes_nothing(kind, quick_path, old, with_exchange, failure, figures):
+    folder = quick_path / "folder"
+    calls = calls_of(kind, folder, old, with_exchange)
+    states, told = {old: 0, 1: 0}, 0
+    for at in range(1, len(calls) + 1, count(3, 1)):
+        disk = FaultyDisk(at, failure, with_exchange=with_exchange)
+        start(folder, kind, old)
+        try:
+            with disk.used():
+                kind.save(folder, 1)
+            assert kind.marker(folder) == 1, disk.failed_at  # what was not told did no harm
+        except SaveError as error:
+            told += 1
+            assert error.errno == (errno.ENOSPC if failure == "full" else failure)
+            assert "state" in str(error) or "model_config.json" in str(error)
+            if "unchanged" in str(error) and "model_config" not in str(error):
+                assert found(kind, folder) == old, disk.failed_at
+        states[found(kind, folder)] += 1
+        kind.save(folder, 2)
+        assert (kind.marker(folder), sorted(os.listdir(folder))) == (2, kind.left), disk.failed_at
+    figures(errors=sum(states.values()), told=told, old=states[old], new=states[1], neither=0, litter=0)
+    assert told > sum(states.values()) / 3
+
+
+@exchange
+@replacing
+def test_a_power_failure_leaves_the_old_state_or_the_new(kind, quick_path, old, with_exchange, figures):
+    recorder = Recorder(start(quick_path / "folder", kind, old), with_exchange=with_exchange)
+    with recorder.used():
+        kind.save(quick_path / "folder", 1)
+    assert len(recorder.moments) > 8
+    states, choose = {old: 0, 1: 0}, random.Random(0)
+    for at, (name, disk) in enumerate(recorder.moments):
+        for case in range(count(3, 30)):
+            after_power_loss(disk, emptied(quick_path / "after"), choose, ordered=case % 3 > 0)
+            tidy(quick_path / "after")
+            try:
+                states[found(kind, quick_path / "after")] += 1
+            except (KeyError, ValueError) as error:
+                raise AssertionError(f"neither old nor new after call {at}, {name}") from error
+    for case in range(count(10, 100)):  # what `save` has returned from stays
+        after_power_loss(recorder.moments[-1][1], emptied(quick_path / "after"), choose, ordered=case % 2 > 0)
+        assert kind.marker(quick_path / "after") == 1
+    figures(states=sum(states.values()), old=states[old], new=states[1], neither=0)
+    assert states[old] > 0
+    assert states[1] > 0
+
+
+def test_directories_that_a_save_makes_outlast_a_power_failure(small, quick_path):
+    (quick_path / "folder").mkdir()
+    recorder = Recorder(quick_path / "folder", with_exchange=True)
+    with recorder.used():
+        write(quick_path / "folder" / "a" / "b" / "state", marked(small, 1), config=False, force=False)
+    choose = random.Random(0)
+    for _ in range(20):
+        after_power_loss(recorder.moments[-1][1], emptied(quick_path / "after"), choose, ordered=False)
+        assert marker_of(quick_path / "after" / "a" / "b" / "state") == 1
+
+
+def test_a_save_that_does_not_sync_would_be_noticed(quick_path, monkeypatch):
+    policy = Kind(save_tiny, lambda folder: marker_of_module(load_policy(folder / "state")), [])
+    recorder = Recorder(start(quick_path / "folder", policy, 0), with_exchange=True)
+    with recorder.used():
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+        save_tiny(quick_path / "folder", 1)
+    choose, wrong = random.Random(0), 0
+    for _ in range(50):
+        after_power_loss(recorder.moments[-1][1], emptied(quick_path / "after"), choose, ordered=True)
+        try:
+            wrong += policy.marker(quick_path / "after") != 1
+        except ValueError:
+            wrong += 1
+    assert wrong > 10
