@@ -77,13 +77,18 @@ def figures(record_property):
 
 
 def pytest_terminal_summary(terminalreporter):
-    rows = []
+    sums: dict[str, dict[str, float]] = {}
     for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
         told = {n.removeprefix("figure:"): v for n, v in report.user_properties if n.startswith("figure:")}
         if told and report.when == "call":
-            name = report.nodeid.split("::")[-1].removeprefix("test_")
-            rows.append((name, "   ".join(f"{value} {what.replace('_', ' ')}" for what, value in told.items())))
-    if rows:
+            test, _, variant = report.nodeid.split("::")[-1].removeprefix("test_").partition("[")
+            sums.setdefault(test, {"variants": 0})["variants"] += bool(variant)
+            for what, value in told.items():
+                largest = what.startswith("most_")
+                before = sums[test].get(what, 0)
+                sums[test][what] = max(before, value) if largest else before + value
+    if sums:
         terminalreporter.section(f"reliability, {'full' if FULL else 'reduced'} run")
-        for name, text in rows:
-            terminalreporter.write_line(f"{name:<72} {text}")
+        for test, told in sums.items():
+            figures = "   ".join(f"{what.replace('_', ' ')} {value}" for what, value in told.items() if what != "variants" or value)
+            terminalreporter.write_line(f"{test:<64} {figures}")

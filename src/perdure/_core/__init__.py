@@ -23,7 +23,12 @@ from ._files import (
     with_suffix as with_suffix,
     write_new as write_new,
 )
-from ._json import MAX_BYTES as MAX_BYTES, dumps_json as dumps_json, loads_json as loads_json
+from ._json import (
+    MAX_BYTES as MAX_BYTES,
+    dumps_json as dumps_json,
+    loads_json as loads_json,
+    readable as readable,
+)
 from ._leaves import (
     describe_leaf as describe_leaf,
     is_stored as is_stored,

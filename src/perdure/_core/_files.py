@@ -1,5 +1,6 @@
 """Files that are either the old one or the new one, never half of each."""
 
+import errno
 import hashlib
 import io
 import os
@@ -42,6 +43,10 @@ def open_regular(path: Path) -> io.BufferedReader:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"There is no file {str(path)!r}. Check the folder and the name.") from error
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link to itself, a socket
+            raise FileFormatError(f"{path} is no regular file.") from error
+        raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FileFormatError(f"{path} is no regular file.")

@@ -45,6 +45,7 @@ from perdure._core import (
     name_of,
     open_regular,
     read_bytes,
+    readable,
     rebuild,
     sha256,
     write_new,
@@ -152,7 +153,7 @@ def pack(
         described: Any = describe(state.env, root="env", registered_only=True)
     except TypeError:
         described = None
-    head = {
+    head: dict[str, Any] = {
         "format": FORMAT,
         "perdure": perdure.__version__,
         "jax": jax.__version__,
@@ -164,6 +165,7 @@ def pack(
         "host": None if env is None else where(env),
         "metadata": dict(metadata or {}),
     }
+    head = readable(head)  # what JSON does not have, or is not read again, is refused before anything is written
     words = {
         "algorithm": type(algorithm).__name__,
         "settings": head["settings"],
@@ -173,7 +175,6 @@ def pack(
         "environment": state.env.name,
         **head["metadata"],
     }
-    dumps_json(head)  # what JSON does not have is refused before anything is written
     return Contents(leaves, head, words)
 
 

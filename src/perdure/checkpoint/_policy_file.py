@@ -13,7 +13,7 @@ A safetensors file whose tensors are the leaves by path (`actor.layers.0.weight`
 Canonical JSON: keys sorted, no spaces, ASCII.
 """
 
-import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +32,8 @@ from perdure._core import (
     leaves_with_paths,
     listing,
     loads_json,
-    read_bytes,
+    open_regular,
+    readable,
     rebuild,
     sha256,
     with_suffix,
@@ -88,7 +89,7 @@ def save_policy(path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, 
         "format": FORMAT,
         "description": dumps_json(description).decode(),
         "fingerprint": fingerprint,
-        "metadata": dumps_json(dict(metadata or {})).decode(),
+        "metadata": dumps_json(readable(dict(metadata or {}))).decode(),
         "perdure": perdure.__version__,
         "jax": jax.__version__,
     }
@@ -119,14 +120,12 @@ def read_policy_header(path: str | Path) -> PolicyHeader:
     Raises: FileFormatError naming the file, FileNotFoundError naming the path that was tried.
     """
     path = with_suffix(path, ".safetensors")
-    if not path.exists():
-        read_bytes(path)
-    try:
-        with open(path, "rb") as file:
-            tensors, metadata, _ = read_header(file, path.stat().st_size)
-        return _parse_header(metadata, tensors)
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    with open_regular(path) as file:
+        try:
+            tensors, metadata, _ = read_header(file, os.fstat(file.fileno()).st_size)
+            return _parse_header(metadata, tensors)
+        except FileFormatError as error:
+            raise FileFormatError(f"{path}: {error}") from error
 
 
 def load_policy(path: str | Path) -> Any:
@@ -139,14 +138,14 @@ def load_policy(path: str | Path) -> Any:
     FileNotFoundError naming the path that was tried.
     """
     path = with_suffix(path, ".safetensors")
-    content = read_bytes(path)
-    try:
-        tensors, metadata, start = read_header(io.BytesIO(content), len(content))
-        whole = memoryview(content)[start:]
-        data = {name: whole[slice(*entry["data_offsets"])] for name, entry in tensors.items()}
-        if _digest(metadata, tensors, data) != metadata.get("digest") and "format" in metadata:
-            raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
-        header = _parse_header(metadata, tensors)
-        return rebuild(header.description, view_tensors(content, tensors, start))
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    with open_regular(path) as file:
+        try:
+            tensors, metadata, _ = read_header(file, os.fstat(file.fileno()).st_size)
+            content = file.read()  # after the header, so that what is no such file is not read, however large
+            data = {name: memoryview(content)[slice(*entry["data_offsets"])] for name, entry in tensors.items()}
+            if _digest(metadata, tensors, data) != metadata.get("digest") and "format" in metadata:
+                raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
+            header = _parse_header(metadata, tensors)
+            return rebuild(header.description, view_tensors(content, tensors, 0))
+        except FileFormatError as error:
+            raise FileFormatError(f"{path}: {error}") from error
