@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -13,12 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from jax import random as jr
-from reliability_kit import Tiny, entry_of, resign, signed_policy
+from reliability_kit import FULL, Tiny, copy_of, entry_of, put as put_all, raw_tensors, resign, signed_eqx, signed_policy
 
 from perdure._core import describe, dumps_json, sha256
 from perdure.checkpoint import save_policy
 from perdure.checkpoint._directory import METADATA, MODEL, write
-from perdure.checkpoint._tensors import pack_tensors
 from perdure.env import TimeLimit
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy
@@ -61,7 +61,7 @@ def reader(small, tmp_path_factory):
 
 def texts() -> dict[str, bytes]:
     """JSON that is deep, long, wide, ambiguous or none."""
-    many = ",".join(f'"{i}":0' for i in range(400_000))
+    many = ",".join(f'"{i}":0' for i in range(130_000))
     return {
         "deep lists": b"[" * 100_000 + b"]" * 100_000,
         "deep lists without end": b"[" * 8_000_000,
@@ -75,12 +75,13 @@ def texts() -> dict[str, bytes]:
         "five million strings": b"[" + b'"",' * 5_000_000 + b"0]",
         "five million lists": b"[" + b"[]," * 5_000_000 + b"0]",
         "five million objects": b"[" + b"{}," * 5_000_000 + b"0]",
-        "five hundred thousand objects": b"[" + b"{}," * 500_000 + b"0",
+        "as many objects as are read": b"[" + b"{}," * 131_000 + b"0",
         "four million floats": b"[" + b"0.1," * 4_000_000 + b"0]",
-        "a long list without end": b"[" + b"0," * 500_000,
+        "a long list without end": b"[" + b"0.1," * 262_000,
         "a long string": b'"' + b"a" * 15_000_000,
+        "as many escapes as are read": b'"' + b"\\n" * 2_000_000,
         "a long string of escapes": b'"' + b"\\n" * 8_000_000,
-        "keys that are many, the last twice": f'{{{many},"399999":1}}'.encode(),
+        "keys that are many, the last twice": f'{{{many},"129999":1}}'.encode(),
         "keys that are many, the first twice": f'{{{many},"0":1}}'.encode(),
         "a key twice": b'{"a":1,"a":1}',
         "a key twice, far down": b'{"a":[{"b":{"c":0,"c":0}}]}',
@@ -124,7 +125,7 @@ def tensor(shape: list[Any], offsets: list[Any], dtype: Any = "F32") -> dict[str
 
 def headers() -> dict[str, bytes]:
     """safetensors files whose header lies."""
-    wide = {f"t{i}": tensor([0], [0, 0]) for i in range(40_000)}
+    wide = {f"t{i}": tensor([0], [0, 0]) for i in range(28_000)}
     return {
         "a header of 2^63 bytes": (2**63).to_bytes(8, "little"),
         "a header of 2^64 - 1 bytes": b"\xff" * 8 + b"{}",
@@ -151,7 +152,7 @@ def headers() -> dict[str, bytes]:
         "a tensor twice": header(b'{"a":1,"a":2}'),
         "metadata that is no text": header({"__metadata__": {"a": 1}}, b""),
         "metadata that is a list": header({"__metadata__": []}, b""),
-        "forty thousand empty tensors": header(wide, b""),
+        "many empty tensors": header(wide, b""),
         "a list": header(b"[]"),
         "a header of spaces": header(b" " * 16_000_000),
         "a header of brackets": header(b"[" * 30_000_000),
@@ -235,14 +236,6 @@ def canaries() -> dict[str, Any]:
     return found
 
 
-def signed_eqx(description: Any, leaves: bytes = b"") -> bytes:
-    """An `.eqx` file with right digests, whatever it holds."""
-    text = dumps_json(description)
-    start = bytes.fromhex(sha256(dumps_json([1, description]))) + leaves + text
-    start += struct.pack("<QI8s", len(text), 1, b"PERDURE\n")
-    return start + hashlib.sha256(start).digest()
-
-
 def npy(text: bytes) -> bytes:
     """An array in an `.eqx` file with this header."""
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
@@ -282,17 +275,21 @@ class Judge:
         typed = told["error"] in ("FileFormatError", "FingerprintError", "FileNotFoundError")
         named = how == "json" or (part or path.name) in told["message"]
         if not (limits and typed and named) or told["done"] or len(told["message"]) > 1900:
-            self.wrong.append((name, how, told))
+            self.wrong.append(f"{name}, {how}: {told['seconds']:.2f} s, {told['peak'] / MIB:.0f} MiB for {size / MIB:.0f}, "
+                              f"{told['error']} {told['message'][:200]!r} {told['done']}")
 
     def tell(self, figures: Any, **more: int) -> None:
         figures(files=self.cases, not_refused_in_bounds=len(self.wrong), **more)
         figures(most_seconds=round(self.seconds, 2), most_MiB=round(self.peak / MIB))
-        assert self.wrong == []
+        assert not self.wrong, "\n".join(self.wrong)
 
 
 @pytest.fixture
 def judge(reader):
-    return Judge(reader)
+    valid = copy_of(reader.folder / "valid")
+    yield Judge(reader)
+    shutil.rmtree(reader.folder / "valid")
+    put_all(reader.folder / "valid", valid)
 
 
 def put(reader: Reader, name: str, content: bytes) -> Path:
@@ -305,6 +302,8 @@ def test_hostile_json_is_refused_wherever_it_stands(reader, judge, figures):
     signature = {"format": "perdure.policy/1", "fingerprint": "0", "metadata": "{}", "perdure": "0", "jax": "0"}
     for name, text in texts().items():
         judge(name, "json", put(reader, "bomb.json", text))
+        if len(text) > MIB and not FULL:
+            continue
         put(reader, "valid/metadata.json", text)
         judge(name, "checkpoint", reader.folder / "valid", size=len(text), part="metadata.json")
         judge(name, "policy", put(reader, "bomb.safetensors", header(text)))
@@ -312,7 +311,7 @@ def test_hostile_json_is_refused_wherever_it_stands(reader, judge, figures):
         if len(text) < 16 * MIB and text.isascii():
             metadata = {**signature, "description": text.decode()}
             rows: list[Any] = []
-            content = pack_tensors({}, {**metadata, "digest": sha256(dumps_json([metadata, rows]))})
+            content = raw_tensors({}, {**metadata, "digest": sha256(dumps_json([metadata, rows]))})
             judge(f"description: {name}", "policy", put(reader, "bomb.safetensors", content))
         start = bytes(32) + text + struct.pack("<QI8s", len(text), 1, b"PERDURE\n")
         judge(name, "eqx", put(reader, "bomb.eqx", start + hashlib.sha256(start).digest()))
@@ -417,7 +416,7 @@ def test_no_name_leads_outside(reader, judge, figures):
         (directory / MODEL).symlink_to(target)
         told = reader("checkpoint", directory)  # a link is followed, as those of the hub's cache must be; what it leads
         assert told["error"] in ("FileFormatError", "FileNotFoundError"), told  # to is not what was saved
-        assert all(target in done for done in told["done"])
+        assert all(done.startswith(f"open ('{directory / MODEL}', None, ") for done in told["done"])
         judge.cases += 1
     (directory / MODEL).unlink()
     put(reader, f"valid/{MODEL}", model)

@@ -8,7 +8,8 @@ from ._errors import FileFormatError
 
 MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 320  # a description nests up to four brackets a level
-MAX_VALUES = 2**19  # of a few dozen bytes of memory each, where the text needs two or three
+MAX_VALUES = 2**18  # keys and values; of a hundred bytes of memory each, where the text needs two or three
+MAX_MARKS = 2**21  # quotation marks and backslashes, which take the longest to read
 # Takes each string in one go, also one that never ends, so that no text makes it slow.
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
@@ -24,12 +25,14 @@ def dumps_json(value: Any) -> bytes:
 
 def _check_size(text: str, max_depth: int) -> None:
     """Refuse what would take much time or memory to parse."""
-    if text.count('"') > 8 * MAX_VALUES:
-        raise FileFormatError(f"JSON with {text.count(chr(34))} quotation marks; at most {8 * MAX_VALUES} are read.")
+    marks = text.count('"') + text.count("\\")
+    if marks > MAX_MARKS:
+        raise FileFormatError(f"JSON with {marks} quotation marks and backslashes; at most {MAX_MARKS} are read.")
     bare = _STRINGS.sub("", text)
-    values = bare.count(",") + max(bare.count("[") + bare.count("{"), bare.count("]") + bare.count("}"))
+    opened, closed = bare.count("[") + bare.count("{"), bare.count("]") + bare.count("}")
+    values = bare.count(",") + bare.count(":") + max(opened, closed)
     if values > MAX_VALUES:
-        raise FileFormatError(f"JSON of {values} values; at most {MAX_VALUES} are read.")
+        raise FileFormatError(f"JSON of {values} keys and values; at most {MAX_VALUES} are read.")
     depth = deepest = 0
     for bracket in _BRACKETS.finditer(bare):
         depth += 1 if bracket.group() in "[{" else -1
@@ -41,8 +44,7 @@ def _check_size(text: str, max_depth: int) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        twice = next(name for name, _ in pairs if members.pop(name, pairs) is pairs)
         raise FileFormatError(f"JSON object has the key {twice[:80]!r} twice.")
     return members
 
@@ -67,7 +69,7 @@ def _float(literal: str) -> float:
 def loads_json(data: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """The value of a JSON text from an untrusted file.
 
-    Raises: FileFormatError for more than `max_bytes`, `max_depth` or `MAX_VALUES`, duplicate keys, NaN or infinities
+    Raises: FileFormatError for more than `max_bytes`, `max_depth` or one of the other limits above, duplicate keys, NaN or infinities
     (also by overflow), integers of more than 20 characters, lone surrogates, and whatever is not UTF-8 or not JSON.
     """
     if len(data) > max_bytes:

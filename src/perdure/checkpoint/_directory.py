@@ -277,7 +277,7 @@ def new_algorithm(name: str, settings: dict[str, Any]) -> Any:
     try:
         return found(**settings)
     except (TypeError, ValueError) as error:
-        raise FileFormatError(f"the settings of {name} do not fit this version: {error}") from error
+        raise FileFormatError(f"the settings of {name} do not fit this version: {str(error)[:400]}") from error
 
 
 def load_policy_of(directory: str | Path) -> Any:

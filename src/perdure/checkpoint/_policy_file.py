@@ -143,7 +143,7 @@ def load_policy(path: str | Path) -> Any:
             tensors, metadata, _ = read_header(file, os.fstat(file.fileno()).st_size)
             content = file.read()  # after the header, so that what is no such file is not read, however large
             data = {name: memoryview(content)[slice(*entry["data_offsets"])] for name, entry in tensors.items()}
-            if _digest(metadata, tensors, data) != metadata.get("digest") and "format" in metadata:
+            if "format" in metadata and _digest(metadata, tensors, data) != metadata.get("digest"):
                 raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
             header = _parse_header(metadata, tensors)
             return rebuild(header.description, view_tensors(content, tensors, 0))

@@ -60,6 +60,10 @@ def put_together(entries: Mapping[str, Any], pieces: list[memoryview], metadata:
         raise ValueError(
             f"The header has {len(text)} bytes, at most {MAX_HEADER} are read again. Shorten the metadata."
         )
+    try:
+        loads_json(text, max_bytes=MAX_HEADER, max_depth=4)
+    except FileFormatError as error:
+        raise ValueError(f"The header would not be read again: {error} Shorten the metadata.") from error
     return [len(text).to_bytes(8, "little") + text, *pieces]
 
 
