@@ -6,6 +6,7 @@ Used by Hypothesis in `test_parsers.py` and by the coverage-guided targets in `f
 import hashlib
 import io
 import json
+import os
 import struct
 import tempfile
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from perdure.checkpoint import load_policy, read_policy_header, save_policy
 from perdure.checkpoint._directory import METADATA, read_metadata
 from perdure.checkpoint._tensors import read_header
 
-FOLDER = Path(tempfile.mkdtemp(prefix="perdure-parsers-"))
+_KEPT = tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)  # until the process ends
+FOLDER = Path(_KEPT.name)
 ALLOWED = (FileFormatError, FingerprintError, FileNotFoundError)
 
 

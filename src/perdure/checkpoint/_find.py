@@ -33,12 +33,12 @@ def checkpoints_in(folder: str | Path) -> tuple[list[Found], dict[Path, str]]:
             continue
         try:
             head = read_metadata(path)
+            age = os.stat(path / METADATA).st_mtime_ns
         except (FileFormatError, FileNotFoundError) as error:
             if any(path.glob("*.safetensors")) or (path / METADATA).exists():
                 broken[path] = str(error)
             continue
         value = head["metadata"].get(RETURN)
-        age = os.stat(path / METADATA).st_mtime_ns
         found.append(
             (head["steps"], age, Found(path, head["steps"], value if isinstance(value, int | float) else None))
         )
