@@ -90,5 +90,7 @@ def pytest_terminal_summary(terminalreporter):
     if sums:
         terminalreporter.section(f"reliability, {'full' if FULL else 'reduced'} run")
         for test, told in sums.items():
-            figures = "   ".join(f"{what.replace('_', ' ')} {value}" for what, value in told.items() if what != "variants" or value)
+            figures = "   ".join(
+                f"{what.replace('_', ' ')} {value}" for what, value in told.items() if what != "variants" or value
+            )
             terminalreporter.write_line(f"{test:<64} {figures}")

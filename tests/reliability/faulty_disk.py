@@ -188,13 +188,13 @@ class Recorder:
             case "mkdir", (path, *_):
                 folder, own = place(path)
                 folder.change("add", own, Folder())
-            case ("rename" | "replace"), (one, other):
+            case (("rename" | "replace"), (one, other)):
                 folder, own = place(one)
                 folder.change("move", own, place(other)[1])
             case "exchange", (one, other) if result:
                 folder, own = place(one)
                 folder.change("exchange", own, place(other)[1])
-            case ("unlink" | "rmdir"), (path, *_):
+            case (("unlink" | "rmdir"), (path, *_)):
                 folder, own = place(path)
                 folder.change("remove", own)
 

@@ -36,7 +36,9 @@ def save_for_ever(contents: Any, order: dict[str, Any], done: int) -> None:
             for marker in range(first, first + 10**6):
                 state = marked(contents, marker)
                 tell = marker.to_bytes(4, "little")
-                saver.save(place(marker), None, state, force=order["overwrite"], then=lambda tell=tell: os.write(done, tell))
+                saver.save(
+                    place(marker), None, state, force=order["overwrite"], then=lambda tell=tell: os.write(done, tell)
+                )
     for marker in range(first, first + 10**6):
         write(place(marker), marked(contents, marker), config=True, force=order["overwrite"])
         os.write(done, marker.to_bytes(4, "little"))
@@ -51,10 +53,7 @@ def kill_while_saving(contents: Any, order: dict[str, Any]) -> dict[str, Any]:
             save_for_ever(contents, order, theirs)
         os._exit(1)
     os.close(theirs)
-    if order["first_is_done"]:
-        told = os.read(ours, 4)
-    else:
-        told = b""
+    told = os.read(ours, 4) if order["first_is_done"] else b""
     time.sleep(random.Random(order["seed"]).uniform(0, order["longest"]))
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from reliability_kit import Tiny
 from jax import random as jr
+from reliability_kit import Tiny
 
 from perdure._core import FileFormatError, FingerprintError, loads_json
 from perdure.checkpoint import latest, load, load_policy, load_policy_of, read_policy_header, verify

@@ -110,7 +110,15 @@ def test_files_that_are_missing_too_many_foreign_or_exchanged_are_refused(checkp
         cases.append((name, {**files, name: b""}))
         cases.append((name, {**files, name: b"\x93NUMPY" + files[name]}))
         cases += [(name, {**files, name: files[other]}) for other in files if other != name]
-    for extra in (BUFFER, "x.safetensors", ".hidden", "metadata.json~", "METADATA.JSON", "model_state.safetensors.1", "\u202e"):
+    for extra in (
+        BUFFER,
+        "x.safetensors",
+        ".hidden",
+        "metadata.json~",
+        "METADATA.JSON",
+        "model_state.safetensors.1",
+        "\u202e",
+    ):
         cases.append((extra, {**files, extra: files[MODEL]}))
     silent = [name for name, changed in cases if not refused(put(checkpoint, changed), name)]
     put(checkpoint, files)

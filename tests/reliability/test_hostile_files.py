@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 from jax import random as jr
-from reliability_kit import FULL, Tiny, copy_of, entry_of, put as put_all, raw_tensors, resign, signed_eqx, signed_policy
+from reliability_kit import (
+    FULL,
+    Tiny,
+    copy_of,
+    entry_of,
+    put as put_all,
+    raw_tensors,
+    resign,
+    signed_eqx,
+    signed_policy,
+)
 
 from perdure._core import describe, dumps_json, sha256
 from perdure.checkpoint import save_policy
@@ -169,10 +179,16 @@ def descriptions() -> dict[str, Any]:
     box = "Box"
 
     def with_weight(node: Any) -> Any:
-        return {"class": tiny, "fields": [["weight", node], ["bias", leaf([8], "int64")], ["marker", leaf([], "int", "python")]]}
+        return {
+            "class": tiny,
+            "fields": [["weight", node], ["bias", leaf([8], "int64")], ["marker", leaf([], "int", "python")]],
+        }
 
     def space(node: Any) -> Any:
-        return {"class": box, "fields": [["low", node], ["high", node], ["shape", [1]], ["dtype", {"dtype": "float32"}]]}
+        return {
+            "class": box,
+            "fields": [["low", node], ["high", node], ["shape", [1]], ["dtype", {"dtype": "float32"}]],
+        }
 
     wide = {"class": tiny, "fields": [[f"f{i}", None] for i in range(100_000)]}
     deep: Any = None
@@ -190,7 +206,9 @@ def descriptions() -> dict[str, Any]:
         "nested 70 deep": with_weight(deep),
         "an integer of 4001 digits": with_weight({"int": "0x" + "f" * 4001}),
         "a leaf with another member": with_weight({**leaf([8, 4]), "x": 0}),
-        "a partial of a module": with_weight({"partial": {"class": tiny, "fields": []}, "arguments": [], "keywords": {}}),
+        "a partial of a module": with_weight(
+            {"partial": {"class": tiny, "fields": []}, "arguments": [], "keywords": {}}
+        ),
         "a field twice": {"class": tiny, "fields": [["weight", leaf([8, 4])], ["weight", leaf([8, 4])]]},
     }
 
@@ -275,8 +293,10 @@ class Judge:
         typed = told["error"] in ("FileFormatError", "FingerprintError", "FileNotFoundError")
         named = how == "json" or (part or path.name) in told["message"]
         if not (limits and typed and named) or told["done"] or len(told["message"]) > 1900:
-            self.wrong.append(f"{name}, {how}: {told['seconds']:.2f} s, {told['peak'] / MIB:.0f} MiB for {size / MIB:.0f}, "
-                              f"{told['error']} {told['message'][:200]!r} {told['done']}")
+            self.wrong.append(
+                f"{name}, {how}: {told['seconds']:.2f} s, {told['peak'] / MIB:.0f} MiB for {size / MIB:.0f}, "
+                f"{told['error']} {told['message'][:200]!r} {told['done']}"
+            )
 
     def tell(self, figures: Any, **more: int) -> None:
         figures(files=self.cases, not_refused_in_bounds=len(self.wrong), **more)
@@ -362,7 +382,9 @@ def test_names_of_code_are_only_names(reader, judge, figures):
     for name in NAMES:
         resign(reader.folder / "valid", {"env": entry["env"], "algorithm": name})
         judge(f"algorithm {name[:30]!r}", "checkpoint", reader.folder / "valid", part="valid")
-        resign(reader.folder / "valid", {"algorithm": entry["algorithm"], "settings": {**entry["settings"], name: name}})
+        resign(
+            reader.folder / "valid", {"algorithm": entry["algorithm"], "settings": {**entry["settings"], name: name}}
+        )
         judge(f"setting {name[:30]!r}", "checkpoint", reader.folder / "valid", part="valid")
     resign(reader.folder / "valid", {"settings": entry["settings"]})
     judge.tell(figures)
@@ -425,7 +447,13 @@ def test_no_name_leads_outside(reader, judge, figures):
 
 def test_what_is_no_file_or_has_no_end_is_refused(reader, judge, tmp_path, figures):
     directory = reader.folder / "valid"
-    for name, how in ((METADATA, "checkpoint"), (MODEL, "policy of"), ("x.safetensors", "policy"), ("x.safetensors", "header"), ("x.eqx", "eqx")):
+    for name, how in (
+        (METADATA, "checkpoint"),
+        (MODEL, "policy of"),
+        ("x.safetensors", "policy"),
+        ("x.safetensors", "header"),
+        ("x.eqx", "eqx"),
+    ):
         path = directory / name if "x." not in name else reader.folder / name
         whole = path.read_bytes() if path.exists() else b""
         read = directory if "x." not in name else path

@@ -121,7 +121,9 @@ def test_processes_that_save_to_one_place_are_each_read_whole(server, small, tmp
     assert marker_of(place) % 1000 == times - 1  # the last of some process
     write(place, marked(small, 1), config=False, force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
-    figures(processes=processes, saves=processes * times, reads_while_saving=reads, different_saves_read=len(seen), torn=0)
+    figures(
+        processes=processes, saves=processes * times, reads_while_saving=reads, different_saves_read=len(seen), torn=0
+    )
     assert len(seen) > 2
 
 

@@ -90,7 +90,7 @@ def test_the_newest_whole_one_and_the_best_whole_one_always_stay(small, quick_pa
         assert {int(name) for name in aside} <= damaged
         assert {path.name for path in folder.iterdir()} - {"broken"} | aside == before  # nothing is deleted
     figures(sequences=sequences, saves=saves, corrupted=corrupted, removed=removed, latest_found=found_latest, lost=0)
-    assert removed > sequences / 3
+    assert removed > sequences / 5
     assert corrupted > sequences
 
 

@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jax import random as jr
-from reliability_kit import entry_of, resign, signed_eqx, signed_policy
+from reliability_kit import FULL, count, entry_of, resign, signed_eqx, signed_policy
 
 from perdure._core import FileFormatError, FingerprintError, describe, leaf_to_numpy, leaves_with_paths
 from perdure.checkpoint import load, load_policy, load_policy_of
@@ -95,6 +96,8 @@ def test_eqx_files_of_another_architecture_are_refused_by_path_with_both_values(
     assert signed_eqx(description, leaves) == whole
     cases, paths, wrong = 0, set(), []
     for place, changed in changes(description, "policy"):
+        if place in paths and not FULL:
+            continue
         path.write_bytes(signed_eqx(changed, leaves))
         cases += 1
         paths.add(place)
@@ -113,7 +116,7 @@ def test_eqx_files_of_another_architecture_are_refused_by_path_with_both_values(
 def test_policy_files_hold_what_they_describe_or_are_refused_by_path(policy, tensors, tmp_path, figures):
     path = tmp_path / "policy.safetensors"
     cases, refused, other, wrong = 0, 0, 0, []
-    for place, changed in changes(describe(policy), "policy"):
+    for place, changed in islice(changes(describe(policy), "policy"), 0, None, count(3, 1)):
         path.write_bytes(signed_policy(changed, tensors))
         cases += 1
         try:
@@ -134,7 +137,7 @@ def test_policy_files_hold_what_they_describe_or_are_refused_by_path(policy, ten
 def test_arrays_that_are_not_those_described_are_refused_with_both_shapes(policy, tensors, tmp_path, figures):
     path, cases = tmp_path / "policy.safetensors", 0
     described = dict(describe_leaves(policy))
-    for name in tensors:
+    for name in list(tensors)[:: count(4, 1)]:
         for other in (tensors[name].astype("float64"), tensors[name][None]):
             path.write_bytes(signed_policy(describe(policy), {**tensors, name: other}))
             with pytest.raises(FileFormatError) as error:
@@ -159,7 +162,7 @@ def describe_leaves(policy: Any) -> Iterator[tuple[str, str]]:
 def test_directories_hold_what_they_describe_or_are_refused(checkpoint, figures):
     whole = json.loads((checkpoint / METADATA).read_bytes())
     cases, other, wrong = 0, 0, []
-    for place, changed in changes(whole["policy"], "policy"):
+    for place, changed in islice(changes(whole["policy"], "policy"), 0, None, count(3, 1)):
         resign(checkpoint, {"policy": changed})
         cases += 1
         try:
@@ -172,11 +175,15 @@ def test_directories_hold_what_they_describe_or_are_refused(checkpoint, figures)
             if parent.removeprefix("policy.") not in str(error) or str(checkpoint) not in str(error):
                 wrong.append(f"{place}: {error}")
     resign(checkpoint, {"policy": whole["policy"]})
-    for place, changed in changes(whole["env"], "env"):
+    for place, changed in islice(changes(whole["env"], "env"), 0, None, count(3, 1)):
         resign(checkpoint, {"env": changed})
         cases += 1
         try:
-            other += describe(load(checkpoint).state.env, root="env") == changed or wrong.append(f"{place}: passed over") or 0
+            other += (
+                describe(load(checkpoint).state.env, root="env") == changed
+                or wrong.append(f"{place}: passed over")
+                or 0
+            )
         except FileFormatError as error:
             if str(checkpoint) not in str(error):
                 wrong.append(f"{place}: {error}")
@@ -210,7 +217,7 @@ def test_arrays_of_a_training_that_do_not_fit_are_refused_by_path(checkpoint, na
         entries, metadata, start = read_header(file, len(whole))
     arrays = view_tensors(whole, entries, start)
     cases = 0
-    for leaf, array in arrays.items():
+    for leaf, array in list(arrays.items())[:: count(3, 1)]:
         rest = {own: other for own, other in arrays.items() if own != leaf}
         other = array.astype("int8" if array.dtype == bool else bool)
         for changed in (rest, {**rest, leaf: array[None]}, {**rest, leaf: other}, {**arrays, "x": array}):

@@ -69,8 +69,8 @@ def _float(literal: str) -> float:
 def loads_json(data: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """The value of a JSON text from an untrusted file.
 
-    Raises: FileFormatError for more than `max_bytes`, `max_depth` or one of the other limits above, duplicate keys, NaN or infinities
-    (also by overflow), integers of more than 20 characters, lone surrogates, and whatever is not UTF-8 or not JSON.
+    Raises: FileFormatError for more than `max_bytes`, `max_depth` or one of the other limits above, duplicate keys, NaN or
+    infinities (also by overflow), integers of more than 20 characters, lone surrogates, and whatever is not UTF-8 or not JSON.
     """
     if len(data) > max_bytes:
         raise FileFormatError(f"JSON of {len(data)} bytes; at most {max_bytes} are read.")

@@ -96,7 +96,9 @@ def _read_array(data: memoryview, start: int, dtype: np.dtype, shape: tuple[int,
     length = int.from_bytes(data[start + 8 : start + 10], "little")
     begin = start + 10 + length
     if bytes(data[start : start + 8]) != _NPY + b"\x01\x00" or begin > len(data):
-        raise FileFormatError("an array header cannot be read: there is none of .npy version (1, 0), or it was cut off.")
+        raise FileFormatError(
+            "an array header cannot be read: there is none of .npy version (1, 0), or it was cut off."
+        )
     header = bytes(data[start + 10 : begin]).rstrip(b" \n")
     expected = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     if header != _header(expected):

@@ -2,8 +2,8 @@
 
     python tests/reliability/fuzz/fuzz_parsers.py metadata|header|policy|eqx [CORPUS] [-max_total_time=600] [...]
 
-What is new goes to CORPUS, or to the small one beside this file, from which every run begins; options are libFuzzer's. Every second input has its digests put right before
-it is parsed. What is found ends the run, with the input in a file `crash-...`.
+What is new goes to CORPUS, or to the small one beside this file, from which every run begins; options are libFuzzer's. Each
+input is parsed as it is, and with its digests put right. What is found ends the run, with the input in a file `crash-...`.
 """
 
 import sys
@@ -19,8 +19,8 @@ sys.path.insert(0, str(HERE.parent))
 
 with atheris.instrument_imports(include=["perdure._core", "perdure.checkpoint", "json"]):
     import perdure._core
-    import perdure.checkpoint
-from parsers import ALLOWED, parsers
+    import perdure.checkpoint  # noqa: F401
+    from parsers import ALLOWED, parsers
 
 
 def main() -> None:
