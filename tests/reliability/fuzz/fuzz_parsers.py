@@ -18,9 +18,10 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 with atheris.instrument_imports(include=["perdure._core", "perdure.checkpoint", "json"]):
+    from parsers import ALLOWED, parsers
+
     import perdure._core
     import perdure.checkpoint  # noqa: F401
-    from parsers import ALLOWED, parsers
 
 
 def main() -> None:
