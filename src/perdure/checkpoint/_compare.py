@@ -82,15 +82,15 @@ def compare_arrays(one: Compared, other: Compared) -> list[ArrayDifference]:
     found = []
     for path in sorted(paths_of(one, other, "arrays")):
         pair = [side.arrays.get(path) for side in (one, other)]
-        kinds = ["-" if x is None else f"{x.dtype}[{','.join(map(str, x.shape))}]" for x in pair]
+        ours, theirs = ("-" if x is None else f"{x.dtype}[{','.join(map(str, x.shape))}]" for x in pair)
         a, b = pair
-        if a is None or b is None or kinds[0] != kinds[1]:
-            found.append(ArrayDifference(path, *kinds, None, None))
+        if a is None or b is None or ours != theirs:
+            found.append(ArrayDifference(path, ours, theirs, None, None))
         elif a.tobytes() != b.tobytes():
             apart = np.abs(a.astype(np.float64) - b.astype(np.float64))
             both_nan = np.isnan(a.astype(np.float64)) & np.isnan(b.astype(np.float64))
             apart = np.where(both_nan, 0.0, apart)
-            found.append(ArrayDifference(path, *kinds, float((apart != 0).mean()), float(apart.max())))
+            found.append(ArrayDifference(path, ours, theirs, float((apart != 0).mean()), float(apart.max())))
     return found
 
 

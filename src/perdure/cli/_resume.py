@@ -56,8 +56,13 @@ def run_of(path: Path, newest: Path, metadata: dict[str, Any], total_timesteps: 
     if total_timesteps is not None:
         asked["total_timesteps"] = total_timesteps
     match asked:
-        case {"environment": str(), "total_timesteps": int(), "seed": int(), "checkpoints": int()}:
-            return Run(path, **asked)
+        case {
+            "environment": str(env),
+            "total_timesteps": int(total),
+            "seed": int(seed),
+            "checkpoints": int(checkpoints),
+        }:
+            return Run(path, env, total, seed, checkpoints)
     raise ValueError(
         f"{newest} was not saved by `perdure train`. Go on with it in Python: perdure.models.Agent.load({str(newest)!r})."
     )

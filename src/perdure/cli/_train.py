@@ -123,8 +123,15 @@ class Run:
         if self.checkpoints:
             asked = {name: value for name, value in dataclasses.asdict(self).items() if name != "out"}
             frequency = max(self.total_timesteps // self.checkpoints, 1)
-            place = {"directory": self.out.parent, "name": self.out.name}
-            watching.append(SaveCheckpoints(frequency=frequency, buffer=True, keep_last=2, metadata=asked, **place))
+            saver = SaveCheckpoints(
+                self.out.name,
+                directory=self.out.parent,
+                frequency=frequency,
+                buffer=True,
+                keep_last=2,
+                metadata=asked,
+            )
+            watching.append(saver)
         return watching
 
     def finish(self, algorithm: AbstractAlgorithm, state: Any, env: Any, seconds: float) -> None:
