@@ -66,8 +66,12 @@ def _float(literal: str) -> float:
     return value
 
 
-def loads_json(data: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+def loads_json(
+    data: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, allow_nan: bool = False
+) -> Any:
     """The value of a JSON text from an untrusted file.
+
+    `allow_nan` takes NaN, Infinity and -Infinity, which Python writes and JSON does not have.
 
     Raises: FileFormatError for more than `max_bytes`, `max_depth` or one of the other limits above, duplicate keys, NaN or
     infinities (also by overflow), integers of more than 20 characters, lone surrogates, and whatever is not UTF-8 or not JSON.
@@ -78,7 +82,11 @@ def loads_json(data: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int 
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         _check_size(text, max_depth)
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_int, parse_float=_float
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=float if allow_nan else _no_constant,
+            parse_int=_int,
+            parse_float=_float,
         )
         if "\\ud" in text.lower():  # the one way to a string that has no UTF-8
             json.dumps(value, ensure_ascii=False).encode("utf-8")

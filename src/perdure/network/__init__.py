@@ -1,7 +1,13 @@
 """Networks that know nothing of reinforcement learning: one item in, one item out."""
 
-from ._cell import AbstractCell as AbstractCell, Parallel as Parallel
-from ._cnn import CNN as CNN, Conv as Conv
+from ._activation import (
+    bounded as bounded,
+    hard_shrink as hard_shrink,
+    soft_shrink as soft_shrink,
+    tanh_shrink as tanh_shrink,
+)
+from ._cell import AbstractCell as AbstractCell, Parallel as Parallel, Stack as Stack
+from ._cnn import CNN as CNN, ChannelsFirst as ChannelsFirst, Conv as Conv
 from ._initialization import Initialization as Initialization
 from ._liquid import CfC as CfC, Liquid as Liquid, Mask as Mask, MaskedLinear as MaskedLinear
 from ._mlp import MLP as MLP, Activation as Activation, Linear as Linear, fold_biases as fold_biases

@@ -46,3 +46,27 @@ class Parallel(AbstractCell):
     ) -> tuple[tuple[PyTree, ...], Float[Array, " out_size"]]:
         states, outputs = zip(*(cell.step(s, x) for cell, s in zip(self.cells, state, strict=True)), strict=True)
         return states, jnp.concatenate(outputs)
+
+
+@register
+@final
+class Stack(AbstractCell):
+    """Cells one after the other: each sees what the one before gives."""
+
+    cells: tuple[AbstractCell, ...]
+
+    @property
+    def out_size(self) -> int:
+        return self.cells[-1].out_size
+
+    def initial_state(self) -> tuple[PyTree, ...]:
+        return tuple(cell.initial_state() for cell in self.cells)
+
+    def step(
+        self, state: tuple[PyTree, ...], x: Float[Array, " in_size"]
+    ) -> tuple[tuple[PyTree, ...], Float[Array, " out_size"]]:
+        states = []
+        for cell, part in zip(self.cells, state, strict=True):
+            part, x = cell.step(part, x)
+            states.append(part)
+        return tuple(states), x

@@ -89,3 +89,18 @@ class CNN(eqx.Module):
         for conv in self.convs:
             x = self.activation(conv(x))
         return self.activation(self.dense(jnp.ravel(x)))
+
+
+@register
+@final
+class ChannelsFirst(eqx.Module):
+    """A network on images that come as channel, height, width, as frame stacks for PyTorch do."""
+
+    network: CNN
+
+    @property
+    def out_size(self) -> int:
+        return self.network.out_size
+
+    def __call__(self, image: Float[Array, "channels height width"]) -> Float[Array, " features"]:
+        return self.network(jnp.moveaxis(image, 0, -1))

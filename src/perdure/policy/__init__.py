@@ -35,7 +35,7 @@ from ._deterministic import (
     RecurrentDeterministicPolicy as RecurrentDeterministicPolicy,
 )
 from ._head import ActionHead as ActionHead
-from ._observation import Normalizer as Normalizer, features as features
+from ._observation import FixedNormalizer as FixedNormalizer, Normalizer as Normalizer, features as features
 from ._q import (
     CNNQPolicy as CNNQPolicy,
     LiquidQPolicy as LiquidQPolicy,

@@ -9,12 +9,12 @@ from jax import random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
 from perdure._core import register
-from perdure.network import CNN, GRU, LSTM, MLP, AbstractCell, Liquid, Parallel
+from perdure.network import CNN, GRU, LSTM, MLP, AbstractCell, ChannelsFirst, Liquid, Parallel
 from perdure.space import AbstractSpace
 
 from ._architecture import Architecture
 from ._base import AbstractPolicy, AbstractPolicyState, AbstractStatefulPolicy
-from ._observation import Normalizer, is_image, plain_parts, plain_spaces
+from ._observation import FixedNormalizer, Normalizer, is_image, plain_parts, plain_spaces
 
 
 @register
@@ -84,8 +84,8 @@ class Body(eqx.Module):
 
     observation_space: AbstractSpace = eqx.field(static=True)
     architecture: Architecture = eqx.field(static=True)
-    normalizer: Normalizer | None
-    cnns: tuple[CNN, ...]
+    normalizer: Normalizer | FixedNormalizer | None
+    cnns: tuple[CNN | ChannelsFirst, ...]
     trunk: MLP | None
     cell: AbstractCell | None
 
@@ -150,7 +150,7 @@ class AbstractBodyPolicy(AbstractPolicy):
     body: eqx.AbstractVar[Body]
 
     @property
-    def normalizer(self) -> Normalizer | None:
+    def normalizer(self) -> Normalizer | FixedNormalizer | None:
         return self.body.normalizer
 
 

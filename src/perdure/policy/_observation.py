@@ -70,3 +70,25 @@ class Normalizer(AbstractConstant):
         squares = self.variance * self.count + batch_variance * batch_count
         variance = (squares + jnp.square(delta) * self.count * batch_count / count) / count
         return eqx.tree_at(lambda n: (n.mean, n.variance, n.count), self, (mean, variance, count))
+
+
+@register
+@final
+class FixedNormalizer(AbstractConstant):
+    """(x - mean) / deviation, clipped, with statistics that stay as they are.
+
+    They may come from float64 sums, so the mean is held in two parts: where it is large beside the deviation, a float32
+    alone would be off by more than the normalised observation can bear.
+    """
+
+    mean: Float[Array, " size"]
+    mean_remainder: Float[Array, " size"]  # what rounding to float32 took from the mean
+    deviation: Float[Array, " size"]
+    limit: Float[Array, " size"]  # of the absolute value; the largest float32 where nothing is clipped
+
+    def __call__(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
+        return jnp.clip((x - self.mean - self.mean_remainder) / self.deviation, -self.limit, self.limit)
+
+    def update(self, batch: Float[Array, "batch size"]) -> "FixedNormalizer":
+        """Itself."""
+        return self

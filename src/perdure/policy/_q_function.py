@@ -14,7 +14,7 @@ from perdure.space import AbstractSpace, Box, Discrete
 
 from ._architecture import Architecture
 from ._body import Body
-from ._observation import Normalizer
+from ._observation import FixedNormalizer, Normalizer
 
 
 @register
@@ -78,7 +78,7 @@ class QFunction(eqx.Module):
         )
 
     @property
-    def normalizer(self) -> Normalizer | None:
+    def normalizer(self) -> Normalizer | FixedNormalizer | None:
         return self.body.normalizer
 
     def reset(self) -> Any:
