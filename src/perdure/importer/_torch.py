@@ -1,0 +1,171 @@
+"""Tensors from files of `torch.save`, in the zip layout (torch 1.6 and later) and the one before, without torch.
+
+Both hold a pickle in which each tensor is a view into a storage; the storages are raw bytes beside it.
+
+Source: torch/serialization.py and torch/_utils.py of torch 2.13.
+"""
+
+import io
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from perdure._core import FileFormatError
+
+from ._pickle import Call, Global, Persistent, read_pickle
+from ._values import mapping_of, name_of, shape_of
+from ._zip import SafeZip
+
+_STORAGES = {
+    "FloatStorage": "f4",
+    "DoubleStorage": "f8",
+    "HalfStorage": "f2",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "i8",
+    "IntStorage": "i4",
+    "ShortStorage": "i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "b1",
+}
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+MAX_GROWTH = 16  # of all tensors together over the file: a shared extractor is stored once and listed three times
+_ZIP = b"PK\x03\x04"
+
+Storage = Callable[[str, np.dtype, int], np.ndarray]  # key, dtype, count -> its numbers
+
+
+def _is_call(node: Any, *names: str) -> bool:
+    return isinstance(node, Call) and isinstance(node.function, Global) and node.function.path in names
+
+
+def _storage(node: Any, storages: Storage) -> np.ndarray:
+    """The numbers of a storage: `("storage", class, key, device, count, ...)` under a persistent id."""
+    if not isinstance(node, Persistent) or not isinstance(node.id, tuple) or len(node.id) < 5:
+        raise FileFormatError("a tensor without a storage.")
+    tag, kind, key, _, count = node.id[:5]
+    if tag != "storage" or not isinstance(kind, Global) or kind.module != "torch" or kind.name not in _STORAGES:
+        raise FileFormatError(f"a storage of the kind {name_of(kind)[:80]!r}; tensors of numbers are read.")
+    if type(count) is not int or count < 0 or not isinstance(key, str):
+        raise FileFormatError(f"a storage with the count {str(count)[:40]}.")
+    code = _STORAGES[kind.name]
+    if code == "bfloat16":  # the upper half of a float32
+        halves = storages(key, np.dtype("<u2"), count)
+        return (halves.astype(np.uint32) << 16).view(np.float32)
+    return storages(key, np.dtype(code).newbyteorder("<"), count)
+
+
+def _tensor(node: Any, storages: Storage) -> np.ndarray:
+    """The array of a tensor or parameter.
+
+    Raises: FileFormatError for another node, a view that leaves its storage, or one that repeats what it holds.
+    """
+    if _is_call(node, "torch._utils._rebuild_parameter") and node.arguments:
+        node = node.arguments[0]
+    if not _is_call(node, "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"):
+        raise FileFormatError(f"{name_of(node)[:120]!r} stands where a tensor should be.")
+    if len(node.arguments) < 4:
+        raise FileFormatError("a tensor without storage, offset, size and strides.")
+    source, offset, size, strides = node.arguments[:4]
+    flat, shape, steps = _storage(source, storages), shape_of(size), shape_of(strides)
+    if type(offset) is not int or offset < 0 or len(steps) != len(shape):
+        raise FileFormatError(f"a tensor of shape {list(shape)} with {len(steps)} strides.")
+    if math.prod(shape) == 0:
+        return np.zeros(shape, flat.dtype)
+    last = offset + sum((d - 1) * s for d, s in zip(shape, steps, strict=True))
+    if last >= flat.size or math.prod(shape) > flat.size:
+        raise FileFormatError(f"a tensor of shape {list(shape)} in a storage of {flat.size} numbers.")
+    in_bytes = [s * flat.itemsize for s in steps]
+    view = np.lib.stride_tricks.as_strided(flat[offset:], shape, in_bytes, writeable=False)
+    return np.array(view, flat.dtype.newbyteorder("="), order="C")
+
+
+def _read_zip(data: bytes) -> dict[str, np.ndarray]:
+    archive = SafeZip(data)
+    pickles = [name for name in archive.names if name == "data.pkl" or name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise FileFormatError(f"{len(pickles)} members are named data.pkl, where torch writes one.")
+    folder = pickles[0].removesuffix("data.pkl")
+    if f"{folder}byteorder" in archive.names and archive.read(f"{folder}byteorder") != b"little":
+        raise FileFormatError("its numbers are not little-endian. Save the model on an ordinary machine.")
+
+    contents: dict[str, bytes] = {}
+
+    def storages(key: str, dtype: np.dtype, count: int) -> np.ndarray:
+        content = contents.get(key) or contents.setdefault(key, archive.read(f"{folder}data/{key}"))
+        if len(content) != count * dtype.itemsize:
+            raise FileFormatError(f"storage {key[:40]!r} has {len(content)} bytes for {count} numbers of {dtype}.")
+        return np.frombuffer(content, dtype)
+
+    return _tensors(read_pickle(archive.read(pickles[0])), storages, len(data))
+
+
+def _read_legacy(data: bytes) -> dict[str, np.ndarray]:
+    """Five pickles (magic number, protocol, system, the object, storage keys), then each storage: count, raw numbers."""
+    stream = io.BytesIO(data)
+    if read_pickle(stream) != _MAGIC or read_pickle(stream) != _PROTOCOL:
+        raise FileFormatError("not a file of torch.save: its magic number is missing.")
+    read_pickle(stream)
+    tree, keys = read_pickle(stream), read_pickle(stream)
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise FileFormatError("the list of storages is damaged.")
+    start = stream.tell()
+    begins: dict[str, int] = {}
+    widths = _legacy_widths(tree)
+    for key in keys:
+        count = int.from_bytes(data[start : start + 8], "little")
+        if key in begins or key not in widths or start + 8 + count * widths[key] > len(data):
+            raise FileFormatError(f"storage {key[:40]!r} is cut off, given twice or of no tensor.")
+        begins[key] = start
+        start += 8 + count * widths[key]
+
+    def storages(key: str, dtype: np.dtype, count: int) -> np.ndarray:
+        if key not in begins or int.from_bytes(data[begins[key] : begins[key] + 8], "little") != count:
+            raise FileFormatError(f"storage {key[:40]!r} is missing or has another size than its tensors say.")
+        return np.frombuffer(data, dtype, count, begins[key] + 8)
+
+    return _tensors(tree, storages, len(data))
+
+
+def _legacy_widths(tree: Any) -> dict[str, int]:
+    """Bytes a number in each storage, which only the tensors say."""
+    widths: dict[str, int] = {}
+
+    def note(key: str, dtype: np.dtype, count: int) -> np.ndarray:
+        if widths.setdefault(key, dtype.itemsize) != dtype.itemsize:
+            raise FileFormatError(f"storage {key[:40]!r} is of two kinds.")
+        return np.zeros(0, dtype)
+
+    for node in mapping_of(tree).values():
+        arguments = node.arguments if isinstance(node, Call) else ()
+        if arguments and isinstance(arguments[0], Call):  # a parameter
+            arguments = arguments[0].arguments
+        if arguments:
+            _storage(arguments[0], note)
+    return widths
+
+
+def _tensors(tree: Any, storages: Storage, size_bytes: int) -> dict[str, np.ndarray]:
+    """The arrays of a state dict in a file of that size. Tensors may share a storage, but not hundreds of them one."""
+    arrays: dict[str, np.ndarray] = {}
+    total = 0
+    for name, node in mapping_of(tree).items():
+        try:
+            arrays[name] = _tensor(node, storages)
+        except FileFormatError as error:
+            raise FileFormatError(f"{name[:120]!r}: {error}") from error
+        total += arrays[name].nbytes
+        if total > MAX_GROWTH * size_bytes:
+            raise FileFormatError(f"its tensors are {MAX_GROWTH} times as large as the file.")
+    return arrays
+
+
+def read_tensors(data: bytes) -> dict[str, np.ndarray]:
+    """The tensors of a state dict that `torch.save` wrote, by name.
+
+    Raises: FileFormatError for what is no such file or holds anything but tensors.
+    """
+    return _read_zip(data) if data.startswith(_ZIP) else _read_legacy(data)
