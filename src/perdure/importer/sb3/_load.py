@@ -1,0 +1,206 @@
+"""A zip of Stable-Baselines3 or sb3-contrib as a policy of ours.
+
+The members that are read: `data` (settings), `policy.pth` (weights), `_stable_baselines3_version`. Optimisers, schedules
+and buffers stay behind. Nothing that the file names is imported or called.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from perdure._core import FileFormatError
+from perdure.policy import AbstractPolicy
+from perdure.space import AbstractSpace, Box
+
+from .._pickle import Global
+from .._report import ImportReport
+from .._torch import read_tensors
+from .._values import name_of
+from .._zip import SafeZip, open_zip
+from ._activations import activation_of
+from ._config import environment_notes, read_config, wants_statistics
+from ._data import Fields
+from ._families import Family, algorithm_of, family_of
+from ._source import Source
+from ._spaces import SavedSpace, read_space
+from ._tensors import Tensors
+from ._vecnormalize import CLASS, ObservationNormalization, read_vecnormalize
+
+_VERSION = "_stable_baselines3_version"
+_USED = {"data", "policy.pth", _VERSION, "system_info.txt"}
+_STATE = {  # fields of a training, by what they are called in the report
+    "schedules": ("lr_schedule", "clip_range", "clip_range_vf", "exploration_schedule", "delta_std_schedule"),
+    "the last observation and episode statistics": ("_last_obs", "ep_info_buffer", "ep_success_buffer"),
+    "action noise": ("action_noise",),
+}
+
+
+class ImportedPolicy(NamedTuple):
+    policy: AbstractPolicy
+    report: ImportReport
+
+
+def _action_space(saved: SavedSpace, notes: list[str]) -> AbstractSpace:
+    """Raises: FileFormatError for a Dict."""
+    if saved.is_dict:
+        raise FileFormatError("action_space is a Dict, which no algorithm of Stable-Baselines3 takes.")
+    space = saved.parts[0][1]
+    if isinstance(space, Box) and space.dtype.kind != "f":
+        notes.append(
+            f"actions are numbers with a fraction, as Stable-Baselines3 gives them, though the space is {space}"
+        )
+        return Box(space.low.astype(np.float32), space.high.astype(np.float32))
+    return space
+
+
+def _observation(
+    saved: SavedSpace, normalization: ObservationNormalization | None, is_her: bool
+) -> tuple[SavedSpace, tuple[str, ...]]:
+    """The observation, and its keys that the networks do not take.
+
+    The HER class before SB3 1.1 gave its model `observation` and `desired_goal` as one vector, while the statistics are of
+    the environment's Dict; with them the policy takes that Dict.
+
+    Raises: FileFormatError if the statistics are of another kind of space.
+    """
+    if normalization is None or saved.is_dict == normalization.space.is_dict:
+        return saved, ()
+    members = dict(normalization.space.parts)
+    read = ("observation", "desired_goal")
+    if is_her and not saved.is_dict and set(read) <= members.keys():
+        size = sum(members[name].flat_size for name in read)
+        if size == saved.parts[0][1].flat_size:
+            unread = tuple(name for name in members if name not in read)
+            return SavedSpace(tuple((name, members[name]) for name in (*read, *unread)), True, saved.notes), unread
+    kinds = ["a Dict" if is_dict else "no Dict" for is_dict in (saved.is_dict, normalization.space.is_dict)]
+    raise FileFormatError(f"the model observes {kinds[0]}, but VecNormalize is of {kinds[1]}. Is it another model's?")
+
+
+def _source(
+    archive: SafeZip,
+    normalization: ObservationNormalization | None,
+    channels_first: bool,
+    custom: Mapping[str, Any],
+) -> tuple[Source, Family, str]:
+    """The content of the zip, how to build it, and the name of its policy class."""
+    if "policy.pth" not in archive.names and "data" in archive.names:
+        raise FileFormatError(
+            "there is no policy.pth. Models of SBX (JAX) keep their weights elsewhere and are not read."
+        )
+    fields = Fields(archive.read("data"))
+    path = fields.class_name("policy_class")
+    family = family_of(path, custom)
+    settings = fields.mapping("policy_kwargs")
+    saved = read_space(fields.get("observation_space"), "observation_space")
+    observation, unread = _observation(saved, normalization, "model_class" in fields)
+    saved_action = read_space(fields.get("action_space"), "action_space")
+    notes = [*observation.notes, *saved_action.notes]
+    source = Source(
+        algorithm=algorithm_of(family.module, fields),
+        fields=fields,
+        settings=settings,
+        tensors=Tensors(read_tensors(archive.read("policy.pth"))),
+        observation=observation,
+        unread=unread,
+        action_space=_action_space(saved_action, notes),
+        extractor=name_of(settings["features_extractor_class"])
+        if settings.get("features_extractor_class") is not None
+        else family.extractor,
+        activation=activation_of(settings.get("activation_fn") or _global(family.activation), custom),
+        normalization=normalization,
+        channels_first=channels_first,
+        custom=custom,
+        dropped=_left_behind(archive, fields),
+        notes=notes,
+    )
+    return source, family, path
+
+
+def _global(path: str) -> Global:
+    return Global(*path.rsplit(".", 1))
+
+
+def _left_behind(archive: SafeZip, fields: Fields) -> list[str]:
+    members = sorted(name for name in archive.names if name not in _USED and not name.endswith("/"))
+    present = [label for label, names in _STATE.items() if any(map(fields.is_set, names))]
+    return [*([", ".join(members)] if members else []), *present]
+
+
+def _normalization_text(normalization: ObservationNormalization | None) -> str:
+    if normalization is None:
+        return "none"
+    keys = ", ".join(name for name in normalization.statistics if name)
+    return f"VecNormalize{f' of {keys}' if keys else ''}, clipped to {normalization.clip:g}, as constants of the policy"
+
+
+def read_sb3(
+    path: str | Path,
+    *,
+    vecnormalize: str | Path | None = None,
+    config: str | Path | None = None,
+    custom: Mapping[str, Any] | None = None,
+    channels_first: bool = False,
+) -> ImportedPolicy:
+    """Like `load_sb3`, with a report of what was found, left behind and to be noted."""
+    custom = custom or {}
+    same = tuple(name for name, alike in custom.items() if isinstance(alike, str) and alike == CLASS)
+    normalization = None if vecnormalize is None else read_vecnormalize(vecnormalize, same)
+    settings = {} if config is None else read_config(config)
+    try:
+        archive = open_zip(path)
+        source, family, source_class = _source(archive, normalization, channels_first, custom)
+        policy = family.build(source)
+        version = archive.read(_VERSION).decode("ascii", "replace").strip()[:40] if _VERSION in archive.names else None
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from error
+    source.notes.extend(environment_notes(settings))
+    if wants_statistics(settings) and vecnormalize is None:
+        source.notes.append(
+            f"{Path(config or '').name} says that observations were normalised, but vecnormalize= was not given: "
+            "the policy will act wrongly on raw observations"
+        )
+    report = ImportReport(
+        file=Path(path).name,
+        library=f"Stable-Baselines3 {version or 'before 0.9'}",
+        algorithm=source.algorithm,
+        source_class=source_class,
+        policy=policy.name,
+        observation=str(policy.observation_space),
+        action=str(policy.action_space),
+        normalization=_normalization_text(normalization),
+        dropped=tuple(source.dropped),
+        notes=tuple(source.notes),
+    )
+    return ImportedPolicy(policy, report)
+
+
+def load_sb3(
+    path: str | Path,
+    *,
+    vecnormalize: str | Path | None = None,
+    config: str | Path | None = None,
+    custom: Mapping[str, Any] | None = None,
+    channels_first: bool = False,
+) -> AbstractPolicy:
+    """A model of Stable-Baselines3 or sb3-contrib as an ordinary policy that answers as its `predict` does.
+
+    Without torch, SB3 or gym, and without unpickling: nothing that the file names is imported or called. A2C, PPO, TRPO,
+    DQN, QR-DQN, DDPG, TD3, SAC, TQC, CrossQ, ARS, RecurrentPPO and MaskablePPO, from SB3 0.8 on.
+
+    `vecnormalize` is the pickle of VecNormalize's statistics, which become part of the policy. `config` is the config.yml
+    of rl-baselines3-zoo, which tells of frame stacks and wrappers; what it asks of the user is given as a warning.
+    Images are taken as the environment gives them: height, width, channels, or with `channels_first` the other way.
+    `custom` maps dotted names of classes of your own: a policy class, or a subclass of VecNormalize, to the name of the one
+    it acts like; an activation to a function; a features extractor to `function(weights, observation_space, settings)` that
+    gives a module.
+
+    Raises: FileFormatError (a ValueError) naming the file and what in it is unknown, damaged or unsafe; FileNotFoundError.
+    Warns: UserWarning for what the policy needs of its environment, and for what of it differs from the model.
+    """
+    imported = read_sb3(path, vecnormalize=vecnormalize, config=config, custom=custom, channels_first=channels_first)
+    for note in imported.report.notes:
+        warnings.warn(f"{Path(path).name}: {note}.", stacklevel=2)
+    return imported.policy

@@ -1,0 +1,48 @@
+"""What every builder of a policy takes: the content of a model, and what was noticed on the way."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from perdure.network import Activation
+from perdure.space import AbstractSpace
+
+from ._data import Fields
+from ._spaces import SavedSpace
+from ._tensors import Tensors
+from ._vecnormalize import ObservationNormalization
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model, read but not yet understood."""
+
+    algorithm: str  # as its authors write it: "PPO", "QR-DQN"
+    fields: Fields
+    settings: Mapping[str, Any]  # policy_kwargs
+    tensors: Tensors
+    observation: SavedSpace
+    unread: tuple[str, ...]  # keys of the observation that the networks do not take
+    action_space: AbstractSpace
+    extractor: str  # dotted name of the class of features extractors
+    activation: Activation
+    normalization: ObservationNormalization | None
+    channels_first: bool
+    custom: Mapping[str, Any]
+    dropped: list[str]  # what the file has and the policy has not
+    notes: list[str]  # what differs from the environment or needs attention
+
+    @property
+    def uses_sde(self) -> bool:
+        return bool(self.fields.get("use_sde") or self.settings.get("use_sde"))
+
+    @property
+    def gsde_interval(self) -> int | None:
+        """For how many steps one draw of gSDE is held; -1 in the file means a rollout."""
+        if not self.uses_sde:
+            return None
+        interval = self.fields.get("sde_sample_freq")
+        if isinstance(interval, int) and interval > 0:
+            return interval
+        steps = self.fields.get("n_steps")
+        return steps if isinstance(steps, int) and steps > 0 else 1

@@ -1,0 +1,100 @@
+"""The weights of a model by name; what was taken is remembered, so that nothing is left out unnoticed."""
+
+import re
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from perdure._core import FileFormatError
+from perdure.network import Linear
+
+
+class Layer(NamedTuple):
+    """A linear layer as the file has it."""
+
+    weight: np.ndarray  # (out, in)
+    bias: np.ndarray
+
+    def linear(self) -> Linear:
+        return Linear(jnp.asarray(self.weight), jnp.asarray(self.bias))
+
+
+class Tensors:
+    """Float32 arrays by name."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self._arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+        self._taken: set[str] = set()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays
+
+    def has(self, prefix: str) -> bool:
+        """True if a name begins like this."""
+        return any(name.startswith(prefix) for name in self._arrays)
+
+    def take(self, name: str, ndim: int) -> np.ndarray:
+        """Raises: FileFormatError if it is absent, has another number of dimensions, or holds NaN or infinity."""
+        if name not in self._arrays:
+            raise FileFormatError(
+                f"policy.pth has no tensor {name!r}, which a standard policy has; it has "
+                f"{', '.join(self._arrays)[:300]}. Was it made by a class of your own? Map it with custom=."
+            )
+        self._taken.add(name)
+        if self._arrays[name].ndim != ndim:
+            raise FileFormatError(
+                f"policy.pth: {name!r} has the shape {list(self._arrays[name].shape)}, where {ndim} dimensions are "
+                "usual. Is it a layer of your own?"
+            )
+        if not np.isfinite(self._arrays[name]).all():
+            raise FileFormatError(f"policy.pth: {name!r} holds NaN or infinity, so the training had failed.")
+        return self._arrays[name]
+
+    def layer(self, name: str) -> Layer:
+        """The linear layer of this name; without a bias it is zero.
+
+        Raises: FileFormatError if its shapes do not fit each other.
+        """
+        weight = self.take(f"{name}.weight", 2)
+        bias = self.take(f"{name}.bias", 1) if f"{name}.bias" in self else np.zeros(len(weight), np.float32)
+        if len(bias) != len(weight):
+            raise FileFormatError(f"policy.pth: {name}.weight is {list(weight.shape)}, its bias {list(bias.shape)}.")
+        return Layer(weight, bias)
+
+    def layers(self, prefix: str) -> list[Layer]:
+        """The linear layers of a Sequential, in which each is followed by an activation.
+
+        Raises: FileFormatError if something else is between them, or their shapes do not fit.
+        """
+        pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
+        found = sorted({int(match[1]) for name in self._arrays if (match := pattern.match(name))})
+        if found != list(range(0, 2 * len(found), 2)):
+            raise FileFormatError(
+                f"policy.pth: {prefix} has layers at {found}, but layer, activation, layer, ... is read. "
+                "Is it a network of your own?"
+            )
+        return [self.layer(f"{prefix}.{i}") for i in found]
+
+    def below(self, prefix: str) -> dict[str, np.ndarray]:
+        """All whose name begins like this, without that beginning."""
+        names = [name for name in self._arrays if name.startswith(prefix)]
+        self._taken.update(names)
+        return {name.removeprefix(prefix): self._arrays[name] for name in names}
+
+    def same_below(self, first: str, second: str) -> bool:
+        """True if two parts hold the same numbers. Takes nothing."""
+        one, two = (
+            {n.removeprefix(prefix): a for n, a in self._arrays.items() if n.startswith(prefix)}
+            for prefix in (first, second)
+        )
+        return one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in one)
+
+    def check_all_taken(self, left_out: tuple[str, ...]) -> None:
+        """Raises: FileFormatError for a tensor that was not taken and is of none of the parts left out on purpose."""
+        unknown = [name for name in self._arrays if name not in self._taken and not name.startswith(left_out)]
+        if unknown:
+            raise FileFormatError(
+                f"policy.pth: {unknown[0][:120]!r} is of no part that a standard policy has, so it may change what the "
+                "policy does. Was it made by a class of your own? Map it with custom=."
+            )

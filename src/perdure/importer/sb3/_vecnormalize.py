@@ -1,0 +1,83 @@
+"""Statistics of `VecNormalize`, from the pickle that `VecNormalize.save` writes.
+
+    clip((observation - mean) / sqrt(var + epsilon), -clip_obs, clip_obs)
+
+Source: stable_baselines3/common/vec_env/vec_normalize.py of SB3 2.9; `norm_obs_keys` is missing before 1.2, which means
+all keys.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from perdure._core import FileFormatError, read_bytes
+
+from .._pickle import Call, read_pickle
+from .._values import array_of, mapping_of, name_of, number_of, texts_of
+from ._spaces import SavedSpace, read_space
+
+CLASS = "stable_baselines3.common.vec_env.vec_normalize.VecNormalize"
+_STATISTICS = "stable_baselines3.common.running_mean_std.RunningMeanStd"
+
+
+class Statistics(NamedTuple):
+    """Of one part of the observation, in float64 and in its shape."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+class ObservationNormalization(NamedTuple):
+    space: SavedSpace
+    statistics: dict[str, Statistics]  # by key; "" for a space without keys; keys left out are not normalised
+    clip: float
+    epsilon: float
+
+
+def _statistics(node: Any, where: str) -> Statistics:
+    if not isinstance(node, Call) or name_of(node) != _STATISTICS:
+        raise FileFormatError(f"{where} is of the class {name_of(node)[:120]!r}, not {_STATISTICS}.")
+    state = mapping_of(node.state)
+    mean, variance = (array_of(state.get(name)).astype(np.float64) for name in ("mean", "var"))
+    if mean.shape != variance.shape or not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+        raise FileFormatError(f"{where}: mean {list(mean.shape)} and variance {list(variance.shape)} do not agree.")
+    if (variance < 0).any():
+        raise FileFormatError(f"{where}: a variance is {variance.min()}.")
+    return Statistics(mean, variance)
+
+
+def _read(node: Any, known: set[str]) -> ObservationNormalization | None:
+    if not isinstance(node, Call) or name_of(node) not in known:
+        raise FileFormatError(
+            f"holds a {name_of(node)[:120]!r}, not a VecNormalize. If it is a subclass that normalises alike, "
+            f"say so: custom={{{name_of(node)[:120]!r}: {CLASS!r}}}."
+        )
+    state = mapping_of(node.state)
+    if not state.get("norm_obs", True):
+        return None
+    space = read_space(state.get("observation_space"), "observation_space")
+    root, keys = state.get("obs_rms"), state.get("norm_obs_keys")
+    if space.is_dict:
+        by_key = mapping_of(root)
+        wanted = [name for name, _ in space.parts] if keys is None else texts_of(keys)
+        if absent := [name for name in wanted if name not in by_key]:
+            raise FileFormatError(f"has no statistics for the key {absent[0][:80]!r}.")
+        statistics = {name: _statistics(by_key[name], f"obs_rms[{name!r}]") for name in wanted}
+    else:
+        statistics = {"": _statistics(root, "obs_rms")}
+    clip, epsilon = (float(number_of(state.get(name))) for name in ("clip_obs", "epsilon"))
+    return ObservationNormalization(space, statistics, clip, epsilon)
+
+
+def read_vecnormalize(path: str | Path, same: tuple[str, ...] = ()) -> ObservationNormalization | None:
+    """How observations are normalised; None where they are not (`norm_obs=False`).
+
+    `same` are names of classes that do what VecNormalize does.
+
+    Raises: FileFormatError naming the file, FileNotFoundError naming the path that was tried.
+    """
+    try:
+        return _read(read_pickle(read_bytes(Path(path))), {CLASS, *same})
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from error
