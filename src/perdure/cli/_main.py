@@ -12,6 +12,7 @@ from perdure._core import FileFormatError, MissingExtraError
 from ._diff import diff
 from ._evaluate import evaluate
 from ._export import export, verify
+from ._import import import_model
 from ._inspect import inspect
 from ._quickstart import quickstart
 from ._resume import resume
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Any] = {
     "train": train,
     "resume": resume,
     "evaluate": evaluate,
+    "import": import_model,
     "export": export,
     "verify": verify,
     "inspect": inspect,

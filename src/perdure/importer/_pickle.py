@@ -9,12 +9,13 @@ Source: the opcodes as Python's `pickletools` documents them, protocols 0 to 5.
 import dataclasses
 import io
 import pickletools
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from perdure._core import FileFormatError
 
-MAX_OPCODES = 4_000_000
+MAX_OPCODES = 500_000  # a network of a hundred layers has twenty thousand
 
 
 class Global(NamedTuple):
@@ -198,6 +199,13 @@ def _update(container: Any, members: list[Any]) -> None:
         raise FileFormatError(f"pairs for a {type(container).__name__}, which takes none.")
 
 
+def _run(machine: _Machine, data: bytes | io.BytesIO, max_opcodes: int) -> None:
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        if count == max_opcodes:
+            raise FileFormatError(f"a pickle of more than {max_opcodes} opcodes; no more are read.")
+        machine.step(opcode.name, argument)
+
+
 def read_pickle(data: bytes | io.BytesIO, *, max_opcodes: int = MAX_OPCODES) -> Any:
     """What a pickle holds, without importing or calling anything. A stream is left where the pickle ends.
 
@@ -205,10 +213,8 @@ def read_pickle(data: bytes | io.BytesIO, *, max_opcodes: int = MAX_OPCODES) -> 
     """
     machine = _Machine()
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-            if count == max_opcodes:
-                raise FileFormatError(f"a pickle of more than {max_opcodes} opcodes; no more are read.")
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings(action="ignore"):  # pickletools decodes escapes that Python deprecates
+            _run(machine, data, max_opcodes)
         return machine.stack.pop()
     except FileFormatError:
         raise

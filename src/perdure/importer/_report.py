@@ -2,6 +2,15 @@
 
 from typing import Any, NamedTuple
 
+from perdure.space import AbstractSpace, Dict
+
+
+def spelled(space: AbstractSpace) -> str:
+    """A space in words, a Dict key by key."""
+    if not isinstance(space, Dict):
+        return str(space)
+    return "; ".join(f"{name}: {member}" for name, member in space.items)
+
 
 class ImportReport(NamedTuple):
     """Printed by `rich` as a table, by `print` as lines."""
@@ -37,10 +46,11 @@ class ImportReport(NamedTuple):
 
     def __rich__(self) -> Any:
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=f"Imported {self.file}", show_header=False)
+        table = Table(title=Text(f"Imported {self.file}"), show_header=False)
         table.add_column()
         table.add_column(overflow="fold")
         for label, text in self.rows()[1:]:
-            table.add_row(label, text)
+            table.add_row(label, Text(text))  # a Text takes no markup and no control characters from the file
         return table

@@ -139,7 +139,7 @@ def actor_critic(source: Source) -> AbstractPolicy:
         critic = fresh_critic(body.size)
     else:
         critic = mlp(towers.critic, source.activation)
-    source.tensors.check_all_taken(tuple(prefix for prefix in EXTRACTORS if prefix != used))
+    source.tensors.left_out(tuple(prefix for prefix in EXTRACTORS if prefix != used))
     return policy_on(
         encoding,
         source,
@@ -190,7 +190,7 @@ def recurrent(source: Source) -> AbstractPolicy:
         source.dropped.append(NO_CRITIC.format(memories.lost_critic))
         critic = fresh_critic(memories.size)
         left_out = (*left_out, "critic.", "lstm_critic.")
-    source.tensors.check_all_taken(left_out)
+    source.tensors.left_out(left_out)
     return policy_on(
         encoding,
         source,

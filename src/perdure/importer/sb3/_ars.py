@@ -26,7 +26,7 @@ def ars(source: Source, linear: bool) -> AbstractPolicy:
     layers = [source.tensors.layer("action_net")] if old else source.tensors.layers("action_net")
     if not layers or len(layers[-1].bias) != space.flat_size:
         raise FileFormatError(f"policy.pth: action_net does not give the {space.flat_size} numbers of {space}.")
-    source.tensors.check_all_taken(())
+    source.leave_out()
     layers[0] = encoding.after(layers[0])
     body = encoding.body(architecture={"activation": source.activation, "initialization": "uniform"})
     if isinstance(space, Box) and source.settings.get("squash_output", not linear):

@@ -10,7 +10,8 @@ from typing import Any
 
 from perdure._core import FileFormatError, import_extra, read_bytes
 
-MAX_BYTES = 2**20
+MAX_BYTES = 2**16
+MAX_DEPTH = 32
 _ORDERED_DICT = "tag:yaml.org,2002:python/object/apply:collections.OrderedDict"
 _PLAIN_WRAPPERS = ("stable_baselines3.common.monitor.Monitor",)
 
@@ -26,14 +27,22 @@ def read_config(path: str | Path) -> dict[str, Any]:
     try:
         if len(data) > MAX_BYTES:
             raise FileFormatError(f"{len(data)} bytes; at most {MAX_BYTES} are read.")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(data, yaml.SafeLoader)):
-            raise FileFormatError("an anchor is used again, which this reader does not take.")
+        _check_events(yaml, data)
         settings = yaml.load(data, _loader(yaml))
         if not isinstance(settings, dict):
             raise FileFormatError(f"it holds a {type(settings).__name__}, not settings by name.")
     except (FileFormatError, yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise FileFormatError(f"{path}: {str(error)[:300]}") from error
     return settings
+
+
+def _check_events(yaml: Any, data: bytes) -> None:
+    """Raises: FileFormatError for what could grow without end: anchors that are used again, and deep nesting."""
+    depth = 0
+    for event in yaml.parse(data, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
+            raise FileFormatError(f"an anchor is used again, or it is nested more than {MAX_DEPTH} deep.")
 
 
 def _loader(yaml: Any) -> Any:

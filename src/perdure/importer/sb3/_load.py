@@ -16,7 +16,7 @@ from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Box
 
 from .._pickle import Global
-from .._report import ImportReport
+from .._report import ImportReport, spelled
 from .._torch import read_tensors
 from .._values import name_of
 from .._zip import SafeZip, open_zip
@@ -168,8 +168,8 @@ def read_sb3(
         algorithm=source.algorithm,
         source_class=source_class,
         policy=policy.name,
-        observation=str(policy.observation_space),
-        action=str(policy.action_space),
+        observation=spelled(policy.observation_space),
+        action=spelled(policy.action_space),
         normalization=_normalization_text(normalization),
         dropped=tuple(source.dropped),
         notes=tuple(source.notes),

@@ -81,7 +81,7 @@ def dqn(source: Source) -> AbstractPolicy:
     encoding = encode(source, "q_net.features_extractor.")
     layers = source.tensors.layers("q_net.q_net")
     _outputs(layers, "q_net", _choices(source).n, source.action_space)
-    source.tensors.check_all_taken(("q_net_target.",))
+    source.leave_out("q_net_target.")
     network = _network(source, encoding, layers)
     return _build((MLPQPolicy, CNNQPolicy), encoding, source, network, epsilon=_epsilon(source), state_value=None)
 
@@ -99,7 +99,7 @@ def qrdqn(source: Source) -> AbstractPolicy:
             f"{stated} quantiles."
         )
     layers[-1] = permuted(layers[-1], np.arange(quantiles * actions).reshape(quantiles, actions).T.ravel())
-    source.tensors.check_all_taken(("quantile_net_target.",))
+    source.leave_out("quantile_net_target.")
     network = _network(source, encoding, layers)
     classes = (MLPQuantileQPolicy, CNNQuantileQPolicy)
     return _build(classes, encoding, source, network, epsilon=_epsilon(source), state_value=None)
@@ -113,7 +113,7 @@ def deterministic(source: Source) -> AbstractPolicy:
     encoding = encode(source, "actor.features_extractor.")
     layers = source.tensors.layers("actor.mu")
     _outputs(layers, "actor.mu", _box(source).flat_size, source.action_space)
-    source.tensors.check_all_taken(_CRITICS)
+    source.leave_out(*_CRITICS)
     network = _network(source, encoding, layers, jnp.tanh)
     return _build((MLPDeterministicPolicy, CNNDeterministicPolicy), encoding, source, network)
 
@@ -150,7 +150,7 @@ def _soft(source: Source, encoding: Encoding, hidden: list[Layer], fold: Any) ->
     else:
         spread_layer = tensors.layer("actor.log_std")
         outputs = stacked(means[0], spread_layer if fold is None else fold(spread_layer))
-    tensors.check_all_taken((*_CRITICS, "actor.sde_features_extractor."))
+    source.leave_out(*_CRITICS, "actor.sde_features_extractor.")
     network = _network(source, encoding, [*hidden, outputs], final)
     interval = source.gsde_interval or 1
     return _build(

@@ -32,6 +32,14 @@ class Source:
     dropped: list[str]  # what the file has and the policy has not
     notes: list[str]  # what differs from the environment or needs attention
 
+    def leave_out(self, *prefixes: str) -> None:
+        """Note which parts of the weights stay behind.
+
+        Raises: FileFormatError for a tensor that was not used and is of none of them.
+        """
+        if parts := self.tensors.left_out(prefixes):
+            self.dropped.append(f"weights of {', '.join(part.rstrip('.') for part in parts)}")
+
     @property
     def uses_sde(self) -> bool:
         return bool(self.fields.get("use_sde") or self.settings.get("use_sde"))

@@ -90,11 +90,15 @@ class Tensors:
         )
         return one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in one)
 
-    def check_all_taken(self, left_out: tuple[str, ...]) -> None:
-        """Raises: FileFormatError for a tensor that was not taken and is of none of the parts left out on purpose."""
-        unknown = [name for name in self._arrays if name not in self._taken and not name.startswith(left_out)]
-        if unknown:
+    def left_out(self, prefixes: tuple[str, ...]) -> list[str]:
+        """Which of the parts that may be left out are there.
+
+        Raises: FileFormatError for a tensor that was not taken and is of none of them.
+        """
+        left = [name for name in self._arrays if name not in self._taken]
+        if unknown := [name for name in left if not name.startswith(prefixes)]:
             raise FileFormatError(
                 f"policy.pth: {unknown[0][:120]!r} is of no part that a standard policy has, so it may change what the "
                 "policy does. Was it made by a class of your own? Map it with custom=."
             )
+        return [prefix for prefix in prefixes if any(name.startswith(prefix) for name in left)]
