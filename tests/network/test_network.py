@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import random as jr
 
-from perdure.network import CNN, MLP, Linear, fold_biases
+from perdure.network import CNN, MLP, ChannelsFirst, Linear, fold_biases
 
 
 def test_linear_is_weight_times_x_plus_bias():
@@ -85,3 +85,10 @@ def test_convolution_by_hand():
 def test_an_image_too_small_for_the_convolutions_is_refused():
     with pytest.raises(ValueError, match="too small for convolutions"):
         CNN((16, 16, 3), key=jr.key(0))
+
+
+def test_a_network_takes_images_that_come_channel_first():
+    network = CNN((9, 8, 2), 5, channels=(3,), kernels=(3,), strides=(2,), key=jr.key(0))
+    image = jr.uniform(jr.key(1), (9, 8, 2))
+    np.testing.assert_array_equal(ChannelsFirst(network)(jnp.moveaxis(image, -1, 0)), network(image))
+    assert ChannelsFirst(network).out_size == 5

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import random as jr
 
-from perdure.network import GRU, LSTM, LSTMState, Parallel
+from perdure.network import GRU, LSTM, LSTMState, Parallel, Stack
 
 IN, SIZE = 3, 5
 
@@ -92,3 +92,14 @@ def test_parallel_cells_see_the_same_input_and_keep_their_own_state():
 def test_a_cell_without_units_is_refused():
     with pytest.raises(ValueError, match="size=0"):
         GRU(IN, 0, key=jr.key(0))
+
+
+def test_a_stack_feeds_each_cell_with_what_the_one_before_gives():
+    first, second = LSTM(3, 4, key=jr.key(0)), LSTM(4, 2, key=jr.key(1))
+    stack, x = Stack((first, second)), jnp.array([1.0, -2.0, 0.5])
+    state, y = stack.step(stack.initial_state(), x)
+    one, hidden = first.step(first.initial_state(), x)
+    two, expected = second.step(second.initial_state(), hidden)
+    np.testing.assert_array_equal(y, expected)
+    assert bool(eqx.tree_equal(state, (one, two)))
+    assert stack.out_size == 2

@@ -1,9 +1,12 @@
 """Networks that know nothing of reinforcement learning: one item in, one item out."""
 
 from ._activation import (
-    bounded as bounded,
-    hard_shrink as hard_shrink,
-    soft_shrink as soft_shrink,
+    Bounded as Bounded,
+    Celu as Celu,
+    Elu as Elu,
+    HardShrink as HardShrink,
+    LeakyRelu as LeakyRelu,
+    SoftShrink as SoftShrink,
     tanh_shrink as tanh_shrink,
 )
 from ._cell import AbstractCell as AbstractCell, Parallel as Parallel, Stack as Stack

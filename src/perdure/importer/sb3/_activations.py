@@ -1,6 +1,5 @@
 """Activations: the classes of torch.nn, which models name, to functions."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from perdure._core import FileFormatError, lookup
-from perdure.network import Activation, bounded, hard_shrink, soft_shrink, tanh_shrink
+from perdure.network import Activation, Bounded, Celu, Elu, HardShrink, LeakyRelu, SoftShrink, tanh_shrink
 
 from .._pickle import Call, Global
 from .._values import mapping_of, name_of, number_of
@@ -17,10 +16,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "CELU": jax.nn.celu,
     "ELU": jax.nn.elu,
     "GELU": lookup("gelu_exact", "function"),
-    "Hardshrink": hard_shrink,
+    "Hardshrink": HardShrink(),
     "Hardsigmoid": jax.nn.hard_sigmoid,
     "Hardswish": jax.nn.hard_swish,
-    "Hardtanh": bounded,
+    "Hardtanh": Bounded(),
     "Identity": jax.nn.identity,
     "LeakyReLU": jax.nn.leaky_relu,
     "LogSigmoid": jax.nn.log_sigmoid,
@@ -31,18 +30,18 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "SiLU": jax.nn.silu,
     "Sigmoid": jax.nn.sigmoid,
     "Softplus": jax.nn.softplus,
-    "Softshrink": soft_shrink,
+    "Softshrink": SoftShrink(),
     "Softsign": jax.nn.soft_sign,
     "Tanh": jnp.tanh,
     "Tanhshrink": tanh_shrink,
 }
-_KEYWORDS = {  # PyTorch's name -> ours
-    "CELU": {"alpha": "alpha"},
-    "ELU": {"alpha": "alpha"},
-    "Hardshrink": {"lambd": "limit"},
-    "Hardtanh": {"min_val": "low", "max_val": "high"},
-    "LeakyReLU": {"negative_slope": "negative_slope"},
-    "Softshrink": {"lambd": "limit"},
+_RECORDS: dict[str, tuple[Callable[..., Activation], dict[str, str]]] = {  # with PyTorch's name of a number -> ours
+    "CELU": (Celu, {"alpha": "alpha"}),
+    "ELU": (Elu, {"alpha": "alpha"}),
+    "Hardshrink": (HardShrink, {"lambd": "limit"}),
+    "Hardtanh": (Bounded, {"min_val": "low", "max_val": "high"}),
+    "LeakyReLU": (LeakyRelu, {"negative_slope": "slope"}),
+    "Softshrink": (SoftShrink, {"lambd": "limit"}),
 }
 
 
@@ -75,13 +74,14 @@ def activation_of(node: Any, custom: Mapping[str, Any]) -> Activation:
             f"the activation {path[:120]!r} is not known. Known from torch.nn: {', '.join(_FUNCTIONS)}. "
             f"Map it to a function: custom={{{path[:120]!r}: my_function}}."
         )
-    ours = {}
-    for keyword, value in keywords.items():
-        if keyword == "inplace":
-            continue
-        if name == "GELU" and keyword == "approximate" and value in ("none", "tanh"):
-            return jax.nn.gelu if value == "tanh" else _FUNCTIONS["GELU"]
-        if keyword not in _KEYWORDS.get(name, {}):
-            raise FileFormatError(f"the activation {path!r} with {keyword[:40]}= is not known. Map it with custom=.")
-        ours[_KEYWORDS[name][keyword]] = number_of(value)
-    return functools.partial(_FUNCTIONS[name], **ours) if ours else _FUNCTIONS[name]
+    keywords.pop("inplace", None)
+    if not keywords:
+        return _FUNCTIONS[name]
+    if name == "GELU" and keywords in ({"approximate": "none"}, {"approximate": "tanh"}):
+        return jax.nn.gelu if keywords["approximate"] == "tanh" else _FUNCTIONS[name]
+    record, names = _RECORDS.get(name, (None, {}))
+    if record is None or not keywords.keys() <= names.keys():
+        raise FileFormatError(
+            f"the activation {path!r} with {', '.join(keywords)[:80]} is not known. Map it with custom=."
+        )
+    return record(**{names[keyword]: float(number_of(value)) for keyword, value in keywords.items()})

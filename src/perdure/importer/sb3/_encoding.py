@@ -15,7 +15,7 @@ from perdure.network import CNN, ChannelsFirst, Conv
 from perdure.policy import Architecture, Body, Convolutions, FixedNormalizer
 from perdure.space import AbstractSpace, Box
 
-from ._layout import Part, in_our_order, normalizer_of, parts_of, space_of
+from ._layout import UNBOUNDED, Part, fixed_normalizer, in_our_order, normalizer_of, parts_of, space_of
 from ._source import Source
 from ._tensors import Layer
 
@@ -51,7 +51,19 @@ class Encoding(NamedTuple):
         """A matrix with a row for each of the file's features as one with a row for each of ours."""
         return matrix[self.columns]
 
+    def normalized(self, mean: np.ndarray, deviation: np.ndarray) -> "Encoding":
+        """With statistics of the file's features, which all are flat numbers, before everything else."""
+        columns = self.columns
+        normalizer = fixed_normalizer(mean[columns], deviation[columns], np.full(len(columns), UNBOUNDED))
+        return self._replace(normalizer=normalizer)
+
     def body(self, *, architecture: dict[str, Any], trunk: Any = None, cell: Any = None) -> Body:
+        """Raises: FileFormatError for shared layers behind an extractor of the caller's."""
+        if trunk is not None and self.custom is not None:
+            raise FileFormatError(
+                "policy.pth: mlp_extractor.shared_net behind an extractor of your own is not read. Let custom= give a module "
+                "that holds both."
+            )
         normalized = self.normalizer is not None
         settings = {"convolutions": self.convolutions, "normalize_observation": normalized, **architecture}
         return make(

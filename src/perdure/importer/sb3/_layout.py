@@ -64,6 +64,13 @@ def in_our_order(parts: list[Part]) -> list[Part]:
     return sorted(parts, key=lambda part: part.name)
 
 
+def fixed_normalizer(mean: np.ndarray, deviation: np.ndarray, limit: np.ndarray) -> FixedNormalizer:
+    """From numbers in float64."""
+    rounded = mean.astype(np.float32)
+    arrays = (rounded, mean - rounded, deviation, limit)
+    return FixedNormalizer(*(jnp.asarray(array, jnp.float32) for array in arrays))
+
+
 def normalizer_of(normalization: ObservationNormalization | None, flat: list[Part]) -> FixedNormalizer | None:
     """For the parts that go through no convolution, in our order; constants are derived in float64.
 
@@ -85,11 +92,7 @@ def normalizer_of(normalization: ObservationNormalization | None, flat: list[Par
         means.append(_in_our_layout(statistics.mean, part) / scale)
         deviations.append(np.sqrt(_in_our_layout(statistics.variance, part) + normalization.epsilon))
         limits.append(np.full(size, normalization.clip / scale))
-    mean = np.concatenate(means)
-    rounded = mean.astype(np.float32)
-    rest = (mean - rounded).astype(np.float32)
-    deviation, limit = (np.concatenate(x).astype(np.float32) for x in (deviations, limits))
-    return FixedNormalizer(*(jnp.asarray(array) for array in (rounded, rest, deviation, limit)))
+    return fixed_normalizer(*map(np.concatenate, (means, deviations, limits)))
 
 
 def _in_our_layout(statistics: np.ndarray, part: Part) -> np.ndarray:

@@ -3,7 +3,6 @@
 Source: the `policies.py` of each in stable_baselines3 and sb3_contrib 2.9; CrossQ: sb3_contrib/common/torch_layers.py.
 """
 
-import functools
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from perdure._core import FileFormatError, make
-from perdure.network import MLP, Activation, bounded
+from perdure.network import MLP, Activation, Bounded
 from perdure.policy import (
     AbstractPolicy,
     CNNDeterministicPolicy,
@@ -25,7 +24,7 @@ from perdure.policy import (
 )
 from perdure.space import Box, Discrete
 
-from ._batch_norm import folded_layers
+from ._batch_norm import BatchNorm, normalized_layers
 from ._encoding import Encoding, encode
 from ._networks import default_spread, gsde_log_std, mlp, permuted, stacked
 from ._source import Source
@@ -125,31 +124,40 @@ def soft(source: Source) -> AbstractPolicy:
 
 
 def cross_q(source: Source) -> AbstractPolicy:
-    """CrossQ: like SAC, with normalised layers, whose statistics are folded into the next weights."""
+    """CrossQ: like SAC, with normalised layers."""
     encoding = encode(source, "actor.features_extractor.")
-    epsilon = source.settings.get("batch_norm_eps", 0.001)
-    hidden, last = folded_layers(source.tensors, "actor.latent_pi", float(epsilon))
-    return _soft(source, encoding, hidden, last)
+    epsilon = float(source.settings.get("batch_norm_eps", 0.001))
+    layers, norms = normalized_layers(source.tensors, "actor.latent_pi", epsilon)
+    if norms and layers and encoding.normalizer is None and not encoding.cnns and encoding.custom is None:
+        encoding = encoding.normalized(norms[0].mean, norms[0].deviation)
+        norms[0] = norms[0].without_statistics()
+    folded = [norm.fold(layer) for norm, layer in zip(norms, layers, strict=False)] if norms else layers
+    return _soft(source, encoding, folded, norms[-1] if norms else None)
 
 
-def _soft(source: Source, encoding: Encoding, hidden: list[Layer], fold: Any) -> AbstractPolicy:
-    """`fold`, if any, changes what takes the last hidden layer."""
+def _soft(source: Source, encoding: Encoding, hidden: list[Layer], norm: BatchNorm | None) -> AbstractPolicy:
+    """`norm` stands between the last hidden layer and the outputs."""
     tensors, space = source.tensors, _box(source)
+
+    def output(name: str) -> Layer:
+        layer = tensors.layer(name)
+        return layer if norm is None else norm.fold(layer)
+
     is_gsde = "actor.log_std" in tensors
-    means = tensors.layers("actor.mu")[:1] if "actor.mu.0.weight" in tensors else [tensors.layer("actor.mu")]
-    means = [layer if fold is None else fold(layer) for layer in means]
-    _outputs(means, "actor.mu", space.flat_size, space)
-    log_std, final = None, jax.nn.identity
+    is_clipped = "actor.mu.0.weight" in tensors
+    means = output("actor.mu.0" if is_clipped else "actor.mu")
+    _outputs([means], "actor.mu", space.flat_size, space)
+    log_std = None
+    final: Activation = jax.nn.identity
     if is_gsde:
-        outputs = means[0]
+        outputs = means
         spread = gsde_log_std(tensors.take("actor.log_std", 2), space.flat_size, bool(source.settings.get("use_expln")))
         log_std = jnp.asarray(_spread_on(source, encoding, hidden, spread, space.flat_size))
         limit = source.settings.get("clip_mean", _CLIP_MEAN)
-        if "actor.mu.0.weight" in tensors and isinstance(limit, int | float):
-            final = functools.partial(bounded, low=-float(limit), high=float(limit))
+        if is_clipped and isinstance(limit, int | float):
+            final = Bounded(-float(limit), float(limit))
     else:
-        spread_layer = tensors.layer("actor.log_std")
-        outputs = stacked(means[0], spread_layer if fold is None else fold(spread_layer))
+        outputs = stacked(means, output("actor.log_std"))
     source.leave_out(*_CRITICS, "actor.sde_features_extractor.")
     network = _network(source, encoding, [*hidden, outputs], final)
     interval = source.gsde_interval or 1

@@ -54,7 +54,7 @@ def _read(node: Any, known: set[str]) -> ObservationNormalization | None:
             f"say so: custom={{{name_of(node)[:120]!r}: {CLASS!r}}}."
         )
     state = mapping_of(node.state)
-    if not state.get("norm_obs", True):
+    if not number_of(state.get("norm_obs", True)):
         return None
     space = read_space(state.get("observation_space"), "observation_space")
     root, keys = state.get("obs_rms"), state.get("norm_obs_keys")
