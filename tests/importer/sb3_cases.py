@@ -11,6 +11,8 @@ POLICY_OF = {
     "stack": ("CnnPolicy", CNN),
     "dict": ("MultiInputPolicy", COMBINED),
     "vectors": ("MultiInputPolicy", SMALL),
+    "floats": ("CnnPolicy", CNN),
+    "float scene": ("MultiInputPolicy", COMBINED),
     "scene": ("MultiInputPolicy", COMBINED),
     "stacks": ("MultiInputPolicy", COMBINED),
 }
@@ -64,6 +66,10 @@ def on_policy() -> list[Case]:
     cases.append(case("PPO", "image", "discrete", "no hidden layer", {"net_arch": []}))
     cases.append(case("PPO", "dict", "multidiscrete", "no hidden layer", {"net_arch": []}))
     cases.append(case("PPO", "image", "discrete", "pixels as they are", {"normalize_images": False}))
+    cases += [
+        case("A2C", o, "discrete", "unscaled", {"normalize_images": False}) for o in ("floats", "float scene", "scene")
+    ]
+    cases.append(Case("A2C", "MlpPolicy", "floats", "discrete", SMALL, {}, "flat"))
     for observation in ("image", "stack"):
         flat = Case("PPO", "MlpPolicy", observation, "discrete", SMALL, {}, "flat")
         cases += [flat, flat._replace(policy_kwargs={**SMALL, "normalize_images": False}, note="flat as they are")]
@@ -101,7 +107,10 @@ def off_policy() -> list[Case]:
             case(algorithm, "box", "continuous", "sde, clip", {"clip_mean": 0.3}, SDE),
             case(algorithm, "box", "continuous", "sde, no clip", {"clip_mean": 0.0, "use_expln": True}, SDE),
         ]
-    cases += [case("SAC", "dict", "continuous", "shared", {"share_features_extractor": True})]
+    cases += [
+        case("SAC", "dict", "continuous", "shared", {"share_features_extractor": True}),
+        case("SAC", "floats", "continuous", "unscaled", {"normalize_images": False}),
+    ]
     cases += [
         case("CrossQ", "box", "continuous", name, kwargs)
         for name, kwargs in {

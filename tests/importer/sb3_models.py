@@ -39,6 +39,8 @@ OBSERVATIONS = {
     "stack": spaces.Box(0, 255, (4, 36, 44), np.uint8),
     "dict": DICT,
     "vectors": VECTORS,
+    "floats": spaces.Box(0, 1, (3, 36, 40), np.float32),
+    "float scene": spaces.Dict({"vec": BOX, "cam": spaces.Box(0, 1, (3, 36, 40), np.float32)}),
     "scene": SCENE,
     "stacks": STACKS,
 }

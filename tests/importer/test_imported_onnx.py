@@ -48,7 +48,7 @@ def inputs(arrays, prefix):
     return {f"observation{k.removeprefix(begin)}": x for k, x in arrays.items() if k.partition(".")[0] == begin}
 
 
-@pytest.mark.parametrize(("folder", "entry"), samples())
+@pytest.mark.parametrize(("folder", "entry"), list(samples()))
 def test_the_export_of_an_imported_model_answers_as_its_authors_code_does(folder, entry):
     model = DATA / folder / (entry.get("file") or entry["zip"])
     arrays = dict(np.load(DATA / folder / (entry.get("golden") or entry["npz"])))

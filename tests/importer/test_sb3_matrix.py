@@ -90,6 +90,9 @@ NORMALIZED = {
     "beside an image": (case("PPO", "dict", "continuous"), {"norm_obs_keys": ["vec"]}),
     "flat image": (Case("PPO", "MlpPolicy", "image", "discrete"), {}),
     "flat image as it is": (Case("A2C", "MlpPolicy", "image", "discrete", {"normalize_images": False}), {}),
+    "image": (case("A2C", "image", "discrete"), {}),
+    "image as it is": (case("PPO", "image", "discrete", policy_kwargs={"normalize_images": False}), {}),
+    "images in a scene": (case("TD3", "scene", "continuous"), {}),
     "recurrent": (recurrent()[0], {}),
     "off": (case("A2C", "box", "discrete"), {"norm_obs": False}),
 }
@@ -99,7 +102,7 @@ NORMALIZED = {
 @pytest.mark.parametrize("name", NORMALIZED)
 def test_statistics_of_vecnormalize_become_part_of_the_policy(name, scale, tmp_path):
     model_case, settings = NORMALIZED[name]
-    venv = normalized_world(model_case, 100.0 if "image" in name else scale, **settings)
+    venv = normalized_world(model_case, 100.0 if "image" in name and name != "beside an image" else scale, **settings)
     model = make_model(model_case, venv)
     venv.save(tmp_path / "vecnormalize.pkl")
     observations = sample(venv.observation_space, 12) if name == "off" else near_statistics(venv, 12)

@@ -19,7 +19,12 @@ from ._actor_critic import (
     MLPActorCriticPolicy as MLPActorCriticPolicy,
     RecurrentActorCriticPolicy as RecurrentActorCriticPolicy,
 )
-from ._architecture import Architecture as Architecture, Convolutions as Convolutions, Memory as Memory
+from ._architecture import (
+    Architecture as Architecture,
+    Convolutions as Convolutions,
+    Memory as Memory,
+    UnscaledConvolutions as UnscaledConvolutions,
+)
 from ._base import (
     AbstractPolicy as AbstractPolicy,
     AbstractPolicyState as AbstractPolicyState,
@@ -35,7 +40,12 @@ from ._deterministic import (
     RecurrentDeterministicPolicy as RecurrentDeterministicPolicy,
 )
 from ._head import ActionHead as ActionHead
-from ._observation import FixedNormalizer as FixedNormalizer, Normalizer as Normalizer, features as features
+from ._observation import (
+    FixedNormalizer as FixedNormalizer,
+    NormalizedImage as NormalizedImage,
+    Normalizer as Normalizer,
+    features as features,
+)
 from ._q import (
     CNNQPolicy as CNNQPolicy,
     LiquidQPolicy as LiquidQPolicy,

@@ -8,22 +8,32 @@ import jax.numpy as jnp
 
 from perdure._core import register
 from perdure.network import Activation, Initialization
+from perdure.space import AbstractSpace, Box
 
 from ._observation import is_image, plain_spaces
 from ._spaces import HasSpaces, spaces_of
 
 
 @register
-@final
 @dataclasses.dataclass(frozen=True)
 class Convolutions:
-    """How an image becomes numbers: settings of `perdure.network.CNN`. The default is Mnih et al. 2015."""
+    """How an image becomes numbers: settings of `perdure.network.CNN`. The default is Mnih et al. 2015.
+
+    Images are Boxes of uint8 from 0 to 255 with three dimensions; their pixels are scaled to [0, 1].
+    """
 
     features: int = 512
     channels: tuple[int, ...] = (32, 64, 64)
     kernels: tuple[int, ...] = (8, 4, 3)
     strides: tuple[int, ...] = (4, 2, 1)
     activation: Activation = jax.nn.relu
+
+
+@register
+@final
+@dataclasses.dataclass(frozen=True)
+class UnscaledConvolutions(Convolutions):
+    """The same for every Box of three dimensions, whose numbers are taken as they are: pixels that are scaled already."""
 
 
 NATURE = Convolutions()
@@ -58,6 +68,12 @@ class Architecture:
     memory: Memory | None = None
     normalize_observation: bool = False  # all but images that go through convolutions
     initialization: Initialization = "orthogonal"
+
+    def convolves(self, space: AbstractSpace) -> bool:
+        """True for what goes through convolutions."""
+        if isinstance(self.convolutions, UnscaledConvolutions):
+            return isinstance(space, Box) and len(space.shape) == 3
+        return self.convolutions is not None and is_image(space)
 
 
 def if_images(env: HasSpaces, convolutions: Convolutions | None) -> Convolutions | None:

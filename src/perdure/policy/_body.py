@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from perdure._core import register
 from perdure.network import CNN, GRU, LSTM, MLP, AbstractCell, ChannelsFirst, Liquid, Parallel
-from perdure.space import AbstractSpace
+from perdure.space import AbstractSpace, Box
 
-from ._architecture import Architecture
+from ._architecture import Architecture, UnscaledConvolutions
 from ._base import AbstractPolicy, AbstractPolicyState, AbstractStatefulPolicy
-from ._observation import FixedNormalizer, Normalizer, is_image, plain_parts, plain_spaces
+from ._observation import FixedNormalizer, NormalizedImage, Normalizer, is_image, plain_parts, plain_spaces
 
 
 @register
@@ -29,7 +29,7 @@ def make_cnns(spaces: list[AbstractSpace], architecture: Architecture, key: Key[
     """One for each image. Raises: TypeError if there is none."""
     if architecture.convolutions is None:
         return ()
-    images = [space for space in spaces if is_image(space)]
+    images = [space for space in spaces if isinstance(space, Box) and architecture.convolves(space)]
     if not images:
         raise TypeError(
             "convolutions need an image in the observation, that is a Box of uint8 from 0 to 255 with height, width and "
@@ -85,7 +85,7 @@ class Body(eqx.Module):
     observation_space: AbstractSpace = eqx.field(static=True)
     architecture: Architecture = eqx.field(static=True)
     normalizer: Normalizer | FixedNormalizer | None
-    cnns: tuple[CNN | ChannelsFirst, ...]
+    cnns: tuple[CNN | ChannelsFirst | NormalizedImage, ...]
     trunk: MLP | None
     cell: AbstractCell | None
 
@@ -101,7 +101,7 @@ class Body(eqx.Module):
         self.cell = make_cell(size if self.trunk is None else self.trunk.out_size, architecture, key_cell)
 
     def is_convolved(self, space: AbstractSpace) -> bool:
-        return self.architecture.convolutions is not None and is_image(space)
+        return self.architecture.convolves(space)
 
     @property
     def size(self) -> int:
@@ -124,7 +124,8 @@ class Body(eqx.Module):
         x = self.flat(observation)
         x = x if self.normalizer is None else self.normalizer(x)
         images = [value for s, value in plain_parts(self.observation_space, observation) if self.is_convolved(s)]
-        encoded = [cnn(image / 255.0) for cnn, image in zip(self.cnns, images, strict=True)]
+        scale = 1.0 if isinstance(self.architecture.convolutions, UnscaledConvolutions) else 255.0
+        encoded = [cnn(image / scale) for cnn, image in zip(self.cnns, images, strict=True)]
         x = jnp.concatenate([x, *encoded] if x.size else encoded) if encoded else x
         return x if self.trunk is None else self.trunk(x)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from perdure._core import AbstractConstant, register
+from perdure.network import CNN, ChannelsFirst
 from perdure.space import AbstractSpace, Box, Dict, Tuple
 
 
@@ -92,3 +93,19 @@ class FixedNormalizer(AbstractConstant):
     def update(self, batch: Float[Array, "batch size"]) -> "FixedNormalizer":
         """Itself."""
         return self
+
+
+@register
+@final
+class NormalizedImage(eqx.Module):
+    """A network on images whose every number is normalised before."""
+
+    normalizer: FixedNormalizer
+    network: CNN | ChannelsFirst
+
+    @property
+    def out_size(self) -> int:
+        return self.network.out_size
+
+    def __call__(self, image: Float[Array, "..."]) -> Float[Array, " features"]:
+        return self.network(self.normalizer(image.ravel()).reshape(image.shape))

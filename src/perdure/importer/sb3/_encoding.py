@@ -12,7 +12,7 @@ import numpy as np
 
 from perdure._core import FileFormatError, make
 from perdure.network import CNN, ChannelsFirst, Conv
-from perdure.policy import Architecture, Body, Convolutions, FixedNormalizer
+from perdure.policy import Architecture, Body, Convolutions, FixedNormalizer, NormalizedImage, UnscaledConvolutions
 from perdure.space import AbstractSpace, Box
 
 from ._layout import UNBOUNDED, Part, fixed_normalizer, in_our_order, normalizer_of, parts_of, space_of
@@ -53,9 +53,10 @@ class Encoding(NamedTuple):
 
     def normalized(self, mean: np.ndarray, deviation: np.ndarray) -> "Encoding":
         """With statistics of the file's features, which all are flat numbers, before everything else."""
-        columns = self.columns
-        normalizer = fixed_normalizer(mean[columns], deviation[columns], np.full(len(columns), UNBOUNDED))
-        return self._replace(normalizer=normalizer)
+        columns, factors = self.columns, self.factors
+        limit = np.full(len(columns), UNBOUNDED)
+        normalizer = fixed_normalizer(mean[columns] / factors, deviation[columns] / factors, limit)
+        return self._replace(normalizer=normalizer, factors=np.ones_like(factors))
 
     def body(self, *, architecture: dict[str, Any], trunk: Any = None, cell: Any = None) -> Body:
         """Raises: FileFormatError for shared layers behind an extractor of the caller's."""
@@ -79,13 +80,14 @@ class Encoding(NamedTuple):
         )
 
 
-def _nature_cnn(source: Source, part: Part, prefix: str, scaled: bool) -> CNN | ChannelsFirst:
-    """The network below `prefix`; `scaled` says that the file, like ours, divides pixels by 255 before it.
+def _nature_cnn(source: Source, part: Part, prefix: str) -> CNN | ChannelsFirst:
+    """The network below `prefix`.
 
     Raises: FileFormatError if its layers are not those of NatureCNN.
     """
     tensors = source.tensors
-    assert isinstance(part.saved, Box)
+    if not (isinstance(part.saved, Box) and len(part.saved.shape) == 3):
+        raise FileFormatError(f"policy.pth has convolutions at {prefix!r}, but the observation there is {part.saved}.")
     depth, height, width = part.saved.shape
     convs = []
     for i, (out, kernel, stride) in enumerate(zip(_NATURE.channels, _NATURE.kernels, _NATURE.strides, strict=True)):
@@ -95,7 +97,6 @@ def _nature_cnn(source: Source, part: Part, prefix: str, scaled: bool) -> CNN | 
                 f"policy.pth: {prefix}cnn.{2 * i}.weight is {list(weight.shape)}, NatureCNN has "
                 f"{[out, depth, kernel, kernel]} there. Map a class of your own with custom=."
             )
-        weight = weight if scaled or i else weight * 255
         convs.append(Conv(jnp.asarray(weight), jnp.asarray(bias), stride))
         height, width, depth = (height - kernel) // stride + 1, (width - kernel) // stride + 1, out
     dense = tensors.layer(f"{prefix}linear.0")
@@ -108,6 +109,23 @@ def _nature_cnn(source: Source, part: Part, prefix: str, scaled: bool) -> CNN | 
     dense = Layer(channels_last, dense.bias)
     network = make(CNN, {"convs": tuple(convs), "dense": dense.linear(), "activation": jax.nn.relu})
     return network if part.is_transposed else ChannelsFirst(network)
+
+
+def _image_encoder(source: Source, part: Part, prefix: str, scaled: bool) -> CNN | ChannelsFirst | NormalizedImage:
+    """NatureCNN, and before it the statistics of its image if there are any.
+
+    Raises: FileFormatError for another network, or an image that the network was not made for.
+    """
+    network = _nature_cnn(source, part, prefix)
+    if scaled and not part.is_image:
+        raise FileFormatError(
+            f"policy.pth has convolutions at {prefix!r}, but the observation there is {part.saved}, no uint8 from 0 to 255."
+        )
+    if source.normalization is None or part.name not in source.normalization.statistics:
+        return network
+    normalizer = normalizer_of(source.normalization, [part], 255.0 if scaled else 1.0)
+    assert normalizer is not None
+    return NormalizedImage(normalizer, network)
 
 
 def _custom(source: Source, parts: list[Part], prefix: str) -> Encoding:
@@ -147,20 +165,6 @@ def _custom(source: Source, parts: list[Part], prefix: str) -> Encoding:
     )
 
 
-def _check_convolved(source: Source, convolved: list[Part]) -> None:
-    """Raises: FileFormatError for what the convolutions here do not take."""
-    for part in convolved:
-        if not part.is_image:
-            raise FileFormatError(
-                f"NatureCNN on {part.saved}, which holds no pixels from 0 to 255 as uint8 (normalize_images=False), is "
-                "not read. Map it with custom=."
-            )
-        if source.normalization is not None and part.name in source.normalization.statistics:
-            raise FileFormatError(
-                f"VecNormalize over an image{f' ({part.name!r})' if part.name else ''} before convolutions is not read."
-            )
-
-
 def _convolved_prefixes(source: Source, parts: list[Part], prefix: str) -> dict[str, str]:
     """Where the tensors of each convolved part begin.
 
@@ -186,10 +190,9 @@ def encode(source: Source, prefix: str) -> Encoding:
         return _custom(source, parts, prefix)
     scaled = source.settings.get("normalize_images", True) is not False
     prefixes = _convolved_prefixes(source, parts, prefix) if convolve else {}
-    _check_convolved(source, [part for part in parts if part.name in prefixes])
     ours = in_our_order(parts)
     flat, images = ([p for p in ours if (p.name in prefixes) == convolved] for convolved in (False, True))
-    cnns = {part.name: _nature_cnn(source, part, prefixes[part.name], scaled) for part in images}
+    cnns = {part.name: _image_encoder(source, part, prefixes[part.name], scaled) for part in images}
     begins, at = {}, 0
     for part in parts:
         begins[part.name] = at
@@ -203,7 +206,7 @@ def encode(source: Source, prefix: str) -> Encoding:
     return Encoding(
         space_of(parts, source.observation.is_dict),
         normalizer_of(source.normalization, flat),
-        Convolutions(features=size) if cnns else None,
+        (Convolutions if scaled else UnscaledConvolutions)(features=size) if cnns else None,
         tuple(cnns[part.name] for part in images),
         None,
         np.concatenate(columns),

@@ -43,7 +43,10 @@ def channels_are_first(shape: tuple[int, ...]) -> bool:
 
 
 def parts_of(saved: SavedSpace, channels_first: bool, convolved: bool) -> list[Part]:
-    """The parts in the file's order. SB3's convolutions take every image as channel first, whatever its shape."""
+    """The parts in the file's order. SB3's convolutions take every image as channel first, whatever its shape.
+
+    SB3 never transposes a Box of three dimensions that is no image, so neither do we.
+    """
     parts = []
     for name, space in saved.parts:
         is_image = isinstance(space, Box) and space.is_image
@@ -71,10 +74,12 @@ def fixed_normalizer(mean: np.ndarray, deviation: np.ndarray, limit: np.ndarray)
     return FixedNormalizer(*(jnp.asarray(array, jnp.float32) for array in arrays))
 
 
-def normalizer_of(normalization: ObservationNormalization | None, flat: list[Part]) -> FixedNormalizer | None:
-    """For the parts that go through no convolution, in our order; constants are derived in float64.
+def normalizer_of(
+    normalization: ObservationNormalization | None, flat: list[Part], pixel_scale: float = 255.0
+) -> FixedNormalizer | None:
+    """For these parts one after the other; constants are derived in float64.
 
-    Ours divides an image by 255 before it is normalised, SB3 after; so its statistics are divided as well.
+    Ours divides an image by `pixel_scale` before it is normalised, SB3 after; so its statistics are divided as well.
 
     Raises: FileFormatError if the statistics have another shape than the observation.
     """
@@ -88,7 +93,7 @@ def normalizer_of(normalization: ObservationNormalization | None, flat: list[Par
             deviations.append(np.ones(size))
             limits.append(np.full(size, UNBOUNDED))
             continue
-        scale = 255.0 if part.is_image else 1.0
+        scale = pixel_scale if part.is_image else 1.0
         means.append(_in_our_layout(statistics.mean, part) / scale)
         deviations.append(np.sqrt(_in_our_layout(statistics.variance, part) + normalization.epsilon))
         limits.append(np.full(size, normalization.clip / scale))
