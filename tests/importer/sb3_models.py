@@ -1,5 +1,6 @@
 """Models made with the real stable-baselines3 and sb3-contrib: random weights, tiny networks, every kind there is."""
 
+import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -72,10 +73,10 @@ class Case(NamedTuple):
 
 
 class World(gymnasium.Env):
-    """Nothing but spaces."""
+    """Nothing but spaces, of its own: VecNormalize changes them."""
 
     def __init__(self, observation: str, action: str):
-        self.observation_space, self.action_space = OBSERVATIONS[observation], ACTIONS[action]
+        self.observation_space, self.action_space = copy.deepcopy((OBSERVATIONS[observation], ACTIONS[action]))
 
     def reset(self, *, seed=None, options=None):
         return self.observation_space.sample(), {}

@@ -1,6 +1,5 @@
 """Answers of imported policies and of the models they came from, for tests of `perdure.importer`."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -9,14 +8,6 @@ from jax import random as jr
 
 from perdure.policy import AbstractDeterministicPolicy, AbstractQPolicy, is_stateful
 from perdure.space import Box
-
-ROOT = Path(__file__).parents[2]
-
-
-def shared_data() -> Path | None:
-    """The folder of real model files, which is no part of the repository."""
-    places = (ROOT / "shared", ROOT.parent / "shared", Path("/work/shared"))
-    return next((place / "data" for place in places if (place / "data" / "sb3").is_dir()), None)
 
 
 class Answer(NamedTuple):

@@ -21,7 +21,7 @@ from forge import (
     torch_zip,
     vecnormalize,
 )
-from sb3_support import answers, shared_data
+from sb3_support import answers
 
 from perdure._core import FileFormatError, register
 from perdure.algorithm import PPO
@@ -33,6 +33,7 @@ from perdure.importer import load_sb3, read_sb3
 from perdure.importer._pickle import Call, Global
 from perdure.network import LeakyRelu
 from perdure.space import Box, Dict, Discrete
+from shared_files import shared_data
 
 NAMES = list(state_dict())
 

@@ -3,12 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from sb3_support import action_error, shared_data
+from sb3_support import action_error
 from test_sb3_samples import entries
 
 from perdure.export import to_onnx
 from perdure.importer import read_sb3
 from perdure.space import Box
+from shared_files import shared_data
 
 DATA = shared_data()
 pytestmark = pytest.mark.skipif(DATA is None, reason="the model files of ../shared/data are not here")

@@ -39,15 +39,16 @@ def check(policy, given, action, head, tolerance=5e-6):
 def test_a_model_answers_as_its_predict_does(case, tmp_path):
     model = make_model(case)
     policy, report = read_sb3(saved(model, tmp_path), channels_first=case.observation in ("stack", "stacks"))
+    tolerance = 5e-5 if "as they are" in case.note else 5e-6  # pixels up to 255 leave float32 fewer digits
     assert report.algorithm.replace("-", "") == case.algorithm
     observations = sample(model.get_env().envs[0].observation_space, 12)
     action, head, _ = predict(model, observations)
     given = answers(policy, observations)
-    check(policy, given, action, head)
+    check(policy, given, action, head, tolerance)
     lost = any("critic, which ours" in text for text in report.dropped)
     assert lost == ("own extractors" in case.note and case.observation != "box")
     if isinstance(policy, AbstractActorCriticPolicy) and case.algorithm != "ARS" and not lost:
-        assert head_error(given.value, values(model, observations)) <= 5e-6
+        assert head_error(given.value, values(model, observations)) <= tolerance
 
 
 @pytest.mark.parametrize("case", rarely(recurrent()))
@@ -90,9 +91,11 @@ NORMALIZED = {
     "beside an image": (case("PPO", "dict", "continuous"), {"norm_obs_keys": ["vec"]}),
     "flat image": (Case("PPO", "MlpPolicy", "image", "discrete"), {}),
     "flat image as it is": (Case("A2C", "MlpPolicy", "image", "discrete", {"normalize_images": False}), {}),
-    "image": (case("A2C", "image", "discrete"), {}),
-    "image as it is": (case("PPO", "image", "discrete", policy_kwargs={"normalize_images": False}), {}),
     "images in a scene": (case("TD3", "scene", "continuous"), {}),
+    "old, image": (case("A2C", "image", "discrete"), {}),
+    "old, image as it is": (case("PPO", "image", "discrete", policy_kwargs={"normalize_images": False}), {}),
+    "old, images in a scene": (case("TD3", "scene", "continuous"), {}),
+    "channels first": (case("SAC", "floats", "continuous", policy_kwargs={"normalize_images": False}), {}),
     "recurrent": (recurrent()[0], {}),
     "off": (case("A2C", "box", "discrete"), {"norm_obs": False}),
 }
@@ -103,7 +106,7 @@ NORMALIZED = {
 def test_statistics_of_vecnormalize_become_part_of_the_policy(name, scale, tmp_path):
     model_case, settings = NORMALIZED[name]
     venv = normalized_world(model_case, 100.0 if "image" in name and name != "beside an image" else scale, **settings)
-    model = make_model(model_case, venv)
+    model = make_model(model_case, None if name.startswith("old") else venv)  # before 1.7 an image remained an image
     venv.save(tmp_path / "vecnormalize.pkl")
     observations = sample(venv.observation_space, 12) if name == "off" else near_statistics(venv, 12)
     action, head, _ = predict(model, venv.normalize_obs(observations))

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from sb3_support import shared_data
 
 from perdure.checkpoint import load_policy, read_policy_header
+from shared_files import shared_data
 
 DATA = shared_data()
 pytestmark = pytest.mark.skipif(DATA is None, reason="the model files of ../shared/data are not here")
