@@ -7,5 +7,5 @@ ROOT = Path(__file__).parents[1]
 
 def shared_data() -> Path | None:
     """The folder of real model files, which is no part of the repository."""
-    places = (ROOT / "shared", ROOT.parent / "shared", Path("/work/shared"))
+    places = (ROOT / "shared", ROOT.parent / "shared")
     return next((place / "data" for place in places if (place / "data" / "sb3").is_dir()), None)

@@ -45,6 +45,10 @@ _MODULES: dict[str, tuple[Callable[[Source], AbstractPolicy], str, tuple[str, ..
     "stable_baselines3.sac.policies": (soft, "ReLU", ("SACPolicy", "CnnPolicy", "MultiInputPolicy")),
     "sb3_contrib.tqc.policies": (soft, "ReLU", ("TQCPolicy", "CnnPolicy", "MultiInputPolicy")),
     "sb3_contrib.crossq.policies": (cross_q, "ReLU", ("CrossQPolicy", "CnnPolicy", "MultiInputPolicy")),
+    "sbx.ppo.policies": (actor_critic, "Tanh", ("PPOPolicy",)),
+    "sbx.sac.policies": (soft, "ReLU", ("SACPolicy",)),
+    "sbx.tqc.policies": (soft, "ReLU", ("TQCPolicy",)),
+    "sbx.dqn.policies": (dqn, "ReLU", ("DQNPolicy",)),
     "sb3_contrib.ars.policies": (functools.partial(ars, linear=False), "ReLU", ("ARSPolicy",)),
 }
 _LINEAR = "sb3_contrib.ars.policies.ARSLinearPolicy"
@@ -57,6 +61,9 @@ _BY_MODULE = {
     "sb3_contrib.ars.policies": "ARS",
     "stable_baselines3.dqn.policies": "DQN",
     "stable_baselines3.sac.policies": "SAC",
+    "sbx.sac.policies": "SAC",
+    "sbx.tqc.policies": "TQC",
+    "sbx.dqn.policies": "DQN",
 }
 
 

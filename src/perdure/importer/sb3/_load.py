@@ -24,6 +24,7 @@ from ._activations import activation_of
 from ._config import environment_notes, read_config, wants_statistics
 from ._data import Fields
 from ._families import Family, algorithm_of, family_of
+from ._sbx import Weights, is_sbx, read_weights
 from ._source import Source
 from ._spaces import SavedSpace, read_space
 from ._tensors import Tensors
@@ -86,34 +87,39 @@ def _source(
     custom: Mapping[str, Any],
 ) -> tuple[Source, Family, str]:
     """The content of the zip, how to build it, and the name of its policy class."""
-    if "policy.pth" not in archive.names and "data" in archive.names:
-        raise FileFormatError(
-            "there is no policy.pth. Models of SBX (JAX) keep their weights elsewhere and are not read."
-        )
     fields = Fields(archive.read("data"))
     path = fields.class_name("policy_class")
     family = family_of(path, custom)
-    settings = fields.mapping("policy_kwargs")
+    settings = {"normalize_images": False} if is_sbx(family.module) else fields.mapping("policy_kwargs")
     saved = read_space(fields.get("observation_space"), "observation_space")
     observation, unread = _observation(saved, normalization, "model_class" in fields)
     saved_action = read_space(fields.get("action_space"), "action_space")
-    notes = [*observation.notes, *saved_action.notes]
+    notes, dropped = [*observation.notes, *saved_action.notes], _left_behind(archive, fields)
+    uses_sde = bool(fields.get("use_sde") or settings.get("use_sde"))
+    if is_sbx(family.module):
+        weights = read_weights(family.module, path, fields, observation, custom)
+        dropped += ["critics, targets and optimisers"] + ["gSDE"] * uses_sde
+        uses_sde = False
+    else:
+        node = settings.get("activation_fn") or _global(family.activation)
+        weights = Weights(read_tensors(archive.read("policy.pth")), activation_of(node, custom))
     source = Source(
         algorithm=algorithm_of(family.module, fields),
         fields=fields,
         settings=settings,
-        tensors=Tensors(read_tensors(archive.read("policy.pth"))),
+        tensors=Tensors(weights.tensors),
         observation=observation,
         unread=unread,
         action_space=_action_space(saved_action, notes),
         extractor=name_of(settings["features_extractor_class"])
         if settings.get("features_extractor_class") is not None
         else family.extractor,
-        activation=activation_of(settings.get("activation_fn") or _global(family.activation), custom),
+        activation=weights.activation,
         normalization=normalization,
         channels_first=channels_first,
+        uses_sde=uses_sde,
         custom=custom,
-        dropped=_left_behind(archive, fields),
+        dropped=dropped,
         notes=notes,
     )
     return source, family, path
@@ -164,7 +170,7 @@ def read_sb3(
         )
     report = ImportReport(
         file=Path(path).name,
-        library=f"Stable-Baselines3 {version or 'before 0.9'}",
+        library=f"{'SBX with ' if is_sbx(family.module) else ''}Stable-Baselines3 {version or 'before 0.9'}",
         algorithm=source.algorithm,
         source_class=source_class,
         policy=policy.name,

@@ -28,6 +28,7 @@ class Source:
     activation: Activation
     normalization: ObservationNormalization | None
     channels_first: bool
+    uses_sde: bool
     custom: Mapping[str, Any]
     dropped: list[str]  # what the file has and the policy has not
     notes: list[str]  # what differs from the environment or needs attention
@@ -39,10 +40,6 @@ class Source:
         """
         if parts := self.tensors.left_out(prefixes):
             self.dropped.append(f"weights of {', '.join(part.rstrip('.') for part in parts)}")
-
-    @property
-    def uses_sde(self) -> bool:
-        return bool(self.fields.get("use_sde") or self.settings.get("use_sde"))
 
     @property
     def gsde_interval(self) -> int | None:
