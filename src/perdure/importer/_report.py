@@ -1,7 +1,9 @@
 """What an import found, what it left behind, and what the user should know."""
 
+import warnings
 from typing import Any, NamedTuple
 
+from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Dict
 
 
@@ -54,3 +56,14 @@ class ImportReport(NamedTuple):
         for label, text in self.rows()[1:]:
             table.add_row(label, Text(text))  # a Text takes no markup and no control characters from the file
         return table
+
+
+class ImportedPolicy(NamedTuple):
+    policy: AbstractPolicy
+    report: ImportReport
+
+    def with_warnings(self) -> AbstractPolicy:
+        """The policy, after a warning for each note. For the function that the user calls."""
+        for note in self.report.notes:
+            warnings.warn(f"{self.report.file}: {note}.", stacklevel=3)
+        return self.policy

@@ -12,7 +12,13 @@ from ._activation import (
 from ._cell import AbstractCell as AbstractCell, Parallel as Parallel, Stack as Stack
 from ._cnn import CNN as CNN, ChannelsFirst as ChannelsFirst, Conv as Conv
 from ._initialization import Initialization as Initialization
-from ._liquid import CfC as CfC, Liquid as Liquid, Mask as Mask, MaskedLinear as MaskedLinear
+from ._liquid import (
+    CfC as CfC,
+    Liquid as Liquid,
+    LiquidCommand as LiquidCommand,
+    Mask as Mask,
+    MaskedLinear as MaskedLinear,
+)
 from ._mlp import MLP as MLP, Activation as Activation, Linear as Linear, fold_biases as fold_biases
 from ._recurrent import GRU as GRU, LSTM as LSTM, LSTMState as LSTMState
 from ._wiring import LayerSizes as LayerSizes, Masks as Masks, wire as wire

@@ -140,3 +140,30 @@ class Liquid(AbstractCell):
             part, x = cell.step(part, x)
             states.append(part)
         return jnp.concatenate(states), x
+
+
+@register
+@final
+class LiquidCommand(AbstractCell):
+    """Inter neurons and liquid command neurons, each followed by Mish; the layer behind them is that of the motor neurons.
+
+    Other than in `Liquid`, the command neurons alone have a state.
+
+    Source: `LiquidNCPNetwork` of Velora 0.1 and 0.2; Mish: Misra 2019, arXiv:1908.08681.
+    """
+
+    inter: MaskedLinear
+    command: CfC
+
+    @property
+    def out_size(self) -> int:
+        return self.command.out_size
+
+    def initial_state(self) -> Float[Array, " command"]:
+        return self.command.initial_state()
+
+    def step(
+        self, state: Float[Array, " command"], x: Float[Array, " in_size"]
+    ) -> tuple[Float[Array, " command"], Float[Array, " command"]]:
+        state, x = self.command.step(state, jax.nn.mish(self.inter(x)))
+        return state, jax.nn.mish(x)

@@ -4,10 +4,9 @@ The members that are read: `data` (settings), `policy.pth` (weights), `_stable_b
 and buffers stay behind. Nothing that the file names is imported or called.
 """
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Box
 
 from .._pickle import Global
-from .._report import ImportReport, spelled
+from .._report import ImportedPolicy, ImportReport, spelled
 from .._torch import read_tensors
 from .._values import name_of
 from .._zip import SafeZip, open_zip
@@ -37,11 +36,6 @@ _STATE = {  # fields of a training, by what they are called in the report
     "the last observation and episode statistics": ("_last_obs", "ep_info_buffer", "ep_success_buffer"),
     "action noise": ("action_noise",),
 }
-
-
-class ImportedPolicy(NamedTuple):
-    policy: AbstractPolicy
-    report: ImportReport
 
 
 def _action_space(saved: SavedSpace, notes: list[str]) -> AbstractSpace:
@@ -206,7 +200,6 @@ def load_sb3(
     Raises: FileFormatError (a ValueError) naming the file and what in it is unknown, damaged or unsafe; FileNotFoundError.
     Warns: UserWarning for what the policy needs of its environment, and for what of it differs from the model.
     """
-    imported = read_sb3(path, vecnormalize=vecnormalize, config=config, custom=custom, channels_first=channels_first)
-    for note in imported.report.notes:
-        warnings.warn(f"{Path(path).name}: {note}.", stacklevel=2)
-    return imported.policy
+    return read_sb3(
+        path, vecnormalize=vecnormalize, config=config, custom=custom, channels_first=channels_first
+    ).with_warnings()

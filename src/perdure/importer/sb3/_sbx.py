@@ -58,9 +58,8 @@ _CODE_NAME = 11  # place of `co_name` among the arguments of `types.CodeType`, s
 def _function_name(node: Any) -> str:
     """The dotted name of a function, which cloudpickle stores by value and JAX inside of `jax.jit` or `custom_jvp`."""
     if isinstance(node, Call) and name_of(node).startswith(("jax.", "jaxlib.")) and isinstance(node.state, dict):
-        named = [node.state.get(key) for key in ("__module__", "__qualname__")]
-        if all(isinstance(name, str) for name in named):
-            return ".".join(named)
+        if isinstance(node.state.get("__qualname__"), str):
+            return f"{node.state.get('__module__')}.{node.state['__qualname__']}"
         node = node.state.get("fun")
     if isinstance(node, Call) and name_of(node).endswith("._make_function") and len(node.arguments) >= 2:
         code, namespace = node.arguments[:2]

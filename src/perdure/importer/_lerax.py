@@ -1,0 +1,321 @@
+"""Files of Lerax (`.eqx`) with one of its MLP policies, as policies of ours.
+
+Such a file holds the leaves of the policy one after the other as `.npy`, in the order of its fields: the spaces, then the
+networks. Versions after 0.0.5 write a fingerprint of 32 bytes before them. It is a digest of the `repr` of Lerax's own
+objects, so without Lerax it says nothing. Which layer is which follows from the settings that the policy was made with; as
+in Lerax, they are given again, and each shape is checked.
+
+    lerax                                               perdure
+    encoder, relu between its layers                    body.trunk
+    action_head.mlp, action_head.action_dist.mapping    actor; its last layer is the product of two without a function between
+    value_head                                          critic
+    q_network; network; mean_head and log_std_head      network
+
+Source: lerax 0.0.5 and its repository at 67006e1, `policy/`, `utils.py`; Equinox 0.13, `eqx.tree_serialise_leaves`.
+"""
+
+import io
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from perdure._core import FileFormatError, make, read_bytes
+from perdure.network import MLP, Activation, Linear
+from perdure.policy import (
+    AbstractPolicy,
+    ActionHead,
+    Architecture,
+    Body,
+    HasSpaces,
+    MLPActorCriticPolicy,
+    MLPDeterministicPolicy,
+    MLPQPolicy,
+    MLPSACPolicy,
+    spaces_of,
+)
+from perdure.space import AbstractSpace, Box, Discrete, MultiBinary
+
+from ._report import ImportedPolicy, ImportReport, spelled
+
+_NPY = b"\x93NUMPY"
+_FINGERPRINT_BYTES = 32
+MAX_LEAVES = 10_000
+MAX_HEADER = 1_000  # characters of the text before each leaf; an ordinary one has 118
+
+
+class _Layer(NamedTuple):
+    weight: np.ndarray  # (out, in)
+    bias: np.ndarray
+
+
+def _leaf(stream: io.BytesIO, size: int) -> np.ndarray:
+    """The next leaf: its header is a literal with three entries, then its numbers follow.
+
+    Raises: FileFormatError for anything but numbers, or more of them than the file holds.
+    """
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):
+            raise FileFormatError(f"a leaf of the .npy version {version}; 1.0 is read.")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=MAX_HEADER)
+    except FileFormatError:
+        raise
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise FileFormatError(f"no leaves of Equinox, or damaged ones: {str(error)[:120]}") from error
+    length = math.prod(shape) * dtype.itemsize
+    if dtype.kind not in "biuf" or min(shape, default=0) < 0 or length > size - stream.tell():
+        raise FileFormatError(f"a leaf of shape {list(shape)[:8]} and {str(dtype)[:40]}, which the file does not hold.")
+    numbers = np.frombuffer(stream.read(length), dtype).reshape(shape, order="F" if fortran else "C")
+    return numbers.astype(dtype.newbyteorder("="))
+
+
+def _numbers(data: bytes) -> tuple[list[np.ndarray], bool]:
+    """All leaves that are floats, which sizes and switches are not; and whether a fingerprint stands before them."""
+    has_fingerprint = data.startswith(_NPY, _FINGERPRINT_BYTES) and not data.startswith(_NPY)
+    stream = io.BytesIO(data)
+    stream.seek(_FINGERPRINT_BYTES * has_fingerprint)
+    leaves: list[np.ndarray] = []
+    while stream.tell() < len(data):
+        if len(leaves) == MAX_LEAVES:
+            raise FileFormatError(f"more than {MAX_LEAVES} leaves; no more are read.")
+        leaves.append(_leaf(stream, len(data)))
+    return [leaf for leaf in leaves if leaf.dtype.kind == "f"], has_fingerprint
+
+
+class _Leaves(NamedTuple):
+    before: list[np.ndarray]  # bounds of the spaces, and what else stands before the networks
+    layers: list[_Layer]
+    after: list[np.ndarray]
+
+
+def _split(numbers: list[np.ndarray], shapes: list[tuple[int, int]]) -> _Leaves:
+    """The linear layers of these shapes, and what stands around them.
+
+    Raises: FileFormatError naming the layers that are there.
+    """
+    wanted = [shape for out, in_size in shapes for shape in ((out, in_size), (out,))]
+    found = [leaf.shape for leaf in numbers]
+    begin = next((i for i in range(len(found)) if found[i : i + len(wanted)] == wanted), None)
+    if begin is None:
+        there = ", ".join(str(list(shape)) for shape in found if len(shape) == 2)
+        raise FileFormatError(
+            f"its matrices are {there[:300]}, but those settings and spaces make {', '.join(str(list(s)) for s in shapes)}. "
+            "Give the settings that the policy was made with, under Lerax's names: feature_size=, width_size=, depth=, ..."
+        )
+    end = begin + len(wanted)
+    pairs = zip(numbers[begin:end:2], numbers[begin + 1 : end : 2], strict=True)
+    layers = [_Layer(*(part.astype(np.float32) for part in pair)) for pair in pairs]
+    if not all(np.isfinite(part).all() for layer in layers for part in layer):
+        raise FileFormatError("a weight is NaN or infinite, so the training had failed.")
+    return _Leaves(numbers[:begin], layers, numbers[end:])
+
+
+def _mlp_shapes(in_size: int, out_size: int, width: int, depth: int) -> list[tuple[int, int]]:
+    """Of `eqx.nn.MLP`."""
+    sizes = [in_size, *[width] * depth, out_size]
+    return [(after, before) for before, after in itertools.pairwise(sizes)]
+
+
+def _mlp(layers: list[_Layer], activation: Activation, final: Activation = jax.nn.identity) -> MLP:
+    linears = tuple(Linear(jnp.asarray(layer.weight), jnp.asarray(layer.bias)) for layer in layers)
+    return make(MLP, {"layers": linears, "activation": activation, "final_activation": final})
+
+
+def _product(first: _Layer, second: _Layer) -> _Layer:
+    """Two layers without a function between them as one."""
+    weight = second.weight.astype(np.float64)
+    return _Layer((weight @ first.weight).astype(np.float32), (weight @ first.bias + second.bias).astype(np.float32))
+
+
+class _Source(NamedTuple):
+    numbers: list[np.ndarray]
+    observation_space: AbstractSpace
+    action_space: Any
+    settings: Mapping[str, Any]
+    notes: list[str]
+
+    def body(self, trunk: MLP | None = None, activation: Activation = jnp.tanh) -> Body:
+        sizes = () if trunk is None else tuple(len(layer.bias) for layer in trunk.layers)
+        architecture = Architecture(trunk_sizes=sizes, activation=activation, initialization="uniform")
+        empty = {"normalizer": None, "cnns": (), "cell": None}
+        spaces = {"observation_space": self.observation_space, "architecture": architecture}
+        return make(Body, {**spaces, **empty, "trunk": trunk})
+
+    def made(self, cls: type, body: Body, **fields: Any) -> AbstractPolicy:
+        spaces = {"observation_space": self.observation_space, "action_space": self.action_space}
+        return make(cls, {**spaces, "body": body, **fields})
+
+    def split(self, shapes: list[tuple[int, int]], num_after: int, num_before: int = 0) -> _Leaves:
+        """Also checks how many leaves stand around the networks, which others would be of another policy.
+
+        Raises: FileFormatError
+        """
+        boxes = [space for space in (self.action_space, self.observation_space) if isinstance(space, Box)]
+        leaves = _split(self.numbers, shapes)
+        if (len(leaves.before), len(leaves.after)) != (2 * len(boxes) + num_before, num_after):
+            raise FileFormatError(
+                f"{len(leaves.before)} arrays stand before its networks and {len(leaves.after)} behind, where "
+                f"{2 * len(boxes) + num_before} and {num_after} are usual. Is it of another policy class?"
+            )
+        return leaves
+
+    def bounds(self, low: np.ndarray, high: np.ndarray) -> Box:
+        """A Box as the file has it, which Lerax trains along with the weights."""
+        own = self.action_space
+        box = Box(low.reshape(own.shape).astype(np.float32), high.reshape(own.shape).astype(np.float32))
+        if not (np.allclose(box.low, own.low) and np.allclose(box.high, own.high)):
+            self.notes.append(f"actions are scaled to {box}, as in the file, not to the environment's {own}")
+        return box
+
+
+def _given(source: _Source, **usual: int) -> dict[str, int]:
+    """The settings, or Lerax's own defaults.
+
+    Raises: TypeError for another name, ValueError for what is no size.
+    """
+    if unknown := sorted(set(source.settings) - set(usual)):
+        raise TypeError(f"{unknown[0]!r} is no setting of it. Known: {', '.join(usual)}.")
+    for name, value in source.settings.items():
+        if not isinstance(value, int) or not 0 <= value < 2**20:
+            raise ValueError(f"{name}={value!r}, but it is a number of units or layers.")
+    return {**usual, **source.settings}
+
+
+def _actor_critic(source: _Source) -> AbstractPolicy:
+    given = _given(
+        source,
+        feature_size=16,
+        feature_width=64,
+        feature_depth=2,
+        value_width=64,
+        value_depth=2,
+        action_width=64,
+        action_depth=2,
+    )
+    size, head = given["feature_size"], ActionHead(source.action_space)
+    encoder = _mlp_shapes(source.observation_space.flat_size, size, given["feature_width"], given["feature_depth"])
+    critic = _mlp_shapes(size, 1, given["value_width"], given["value_depth"])
+    actor = _mlp_shapes(size, size, given["action_width"], max(given["action_depth"] - 1, 0))
+    shapes = [*encoder, *critic, *actor, (head.num_outputs, size)]
+    leaves = source.split(shapes, num_after=int(head.log_std is not None))
+    ends = list(itertools.accumulate(map(len, (encoder, critic, actor))))
+    trunk = _mlp(leaves.layers[: ends[0]], jax.nn.relu)
+    *hidden, last = leaves.layers[ends[1] : ends[2]]
+    if head.log_std is not None:
+        log_std = jnp.asarray(leaves.after[0].reshape(head.log_std.shape), jnp.float32)
+        head = make(ActionHead, {"action_space": source.action_space, "squash": False, "log_std": log_std})
+        source.notes.append("actions are clipped to the bounds, which Lerax leaves to the environment")
+    return source.made(
+        MLPActorCriticPolicy,
+        source.body(trunk, jax.nn.relu),
+        actor=_mlp([*hidden, _product(last, leaves.layers[-1])], jax.nn.relu),
+        critic=_mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu),
+        head=head,
+        gsde_interval=None,
+    )
+
+
+def _q(source: _Source) -> AbstractPolicy:
+    given = _given(source, width_size=64, depth=2)
+    if not isinstance(source.action_space, Discrete):
+        raise TypeError(f"action_space is {source.action_space}, but MLPQPolicy takes Discrete ones.")
+    shapes = _mlp_shapes(source.observation_space.flat_size, source.action_space.n, given["width_size"], given["depth"])
+    leaves = source.split(shapes, num_before=1, num_after=0)
+    epsilon = min(max(float(leaves.before[-1].ravel()[0]), 0.0), 1.0)
+    network = _mlp(leaves.layers, jax.nn.relu)
+    return source.made(MLPQPolicy, source.body(), network=network, epsilon=epsilon, state_value=None)
+
+
+def _bounded(source: _Source, name: str) -> Box:
+    if not isinstance(source.action_space, Box) or not source.action_space.is_bounded:
+        raise TypeError(f"action_space is {source.action_space}, but {name} takes a Box with finite bounds.")
+    return source.action_space
+
+
+def _sac(source: _Source) -> AbstractPolicy:
+    given = _given(source, feature_size=256, width_size=256, depth=2)
+    size, count = given["feature_size"], _bounded(source, "MLPSACPolicy").flat_size
+    encoder = _mlp_shapes(source.observation_space.flat_size, size, given["width_size"], given["depth"])
+    leaves = source.split([*encoder, (count, size), (count, size)], num_after=0)
+    source = source._replace(action_space=source.bounds(*leaves.before[:2]))
+    source.notes.append(
+        "random actions have deviations within other limits: the logarithm goes through tanh to [-5, 2], here it is clipped "
+        "to [-20, 2]"
+    )
+    *hidden, last = leaves.layers[:-2]
+    heads = _Layer(*(np.concatenate(parts) for parts in zip(*leaves.layers[-2:], strict=True)))
+    network = _mlp([*hidden, _product(last, heads)], jax.nn.relu)
+    return source.made(MLPSACPolicy, source.body(), network=network, log_std=None, gsde_interval=None)
+
+
+def _deterministic(source: _Source) -> AbstractPolicy:
+    given = _given(source, width_size=256, depth=2)
+    count = _bounded(source, "MLPDeterministicPolicy").flat_size
+    shapes = _mlp_shapes(source.observation_space.flat_size, count, given["width_size"], given["depth"])
+    leaves = source.split(shapes, num_after=3)
+    scale, bias = (leaf.astype(np.float64) for leaf in leaves.after[:2])
+    source = source._replace(action_space=source.bounds(bias - scale, bias + scale))
+    return source.made(MLPDeterministicPolicy, source.body(), network=_mlp(leaves.layers, jnp.tanh, jnp.tanh))
+
+
+_BUILD: dict[type, Callable[[_Source], AbstractPolicy]] = {
+    MLPActorCriticPolicy: _actor_critic,
+    MLPQPolicy: _q,
+    MLPSACPolicy: _sac,
+    MLPDeterministicPolicy: _deterministic,
+}
+
+
+def read_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings: int) -> ImportedPolicy:
+    """Like `load_lerax`, with a report of what was found and to be noted."""
+    if policy_class not in _BUILD:
+        names = ", ".join(cls.__name__ for cls in _BUILD)
+        raise TypeError(f"policy_class is {policy_class!r}, but files of Lerax are read as one of {names}.")
+    observation_space, action_space = spaces_of(env)
+    if not isinstance(observation_space, Box | MultiBinary):
+        raise TypeError(
+            f"observation_space is {observation_space}, which Lerax takes as plain numbers; Box and MultiBinary are read."
+        )
+    notes: list[str] = []
+    try:
+        numbers, has_fingerprint = _numbers(read_bytes(Path(path)))
+        policy = _BUILD[policy_class](_Source(numbers, observation_space, action_space, settings, notes))
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from error
+    if has_fingerprint:
+        notes.append(
+            "its fingerprint cannot be computed without Lerax: shapes were checked, functions are those of its class"
+        )
+    report = ImportReport(
+        file=Path(path).name,
+        library=f"Lerax {'after' if has_fingerprint else 'up to'} 0.0.5",
+        algorithm="not in the file",
+        source_class=f"lerax.policy.{policy_class.__name__}",
+        policy=policy.name,
+        observation=spelled(policy.observation_space),
+        action=spelled(policy.action_space),
+        normalization="none",
+        dropped=(),
+        notes=tuple(notes),
+    )
+    return ImportedPolicy(policy, report)
+
+
+def load_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings: int) -> AbstractPolicy:
+    """A file that an MLP policy of Lerax wrote with `serialize`, as a policy that answers as it does without a key.
+
+    `policy_class` is ours of the same name: MLPActorCriticPolicy, MLPQPolicy, MLPSACPolicy or MLPDeterministicPolicy. `env`
+    has the spaces. As with Lerax's own `deserialize`, settings other than the defaults are given again, under its names:
+    `load_lerax(path, MLPQPolicy, env, width_size=32)`.
+
+    Raises: FileFormatError (a ValueError) naming the file and what does not fit; TypeError for another class, space or
+    setting; FileNotFoundError.
+    Warns: UserWarning for what the user has to know.
+    """
+    return read_lerax(path, policy_class, env, **settings).with_warnings()
