@@ -69,6 +69,10 @@ def on_policy() -> list[Case]:
     cases += [
         case("A2C", o, "discrete", "unscaled", {"normalize_images": False}) for o in ("floats", "float scene", "scene")
     ]
+    scaled_already = {"features_extractor_kwargs": {"features_dim": 12, "normalized_image": True}}
+    cases.append(case("PPO", "floats", "discrete", "scaled already", scaled_already))
+    scaled_already = {"features_extractor_kwargs": {"cnn_output_dim": 6, "normalized_image": True}}
+    cases.append(case("PPO", "float scene", "continuous", "scaled already", scaled_already))
     cases.append(Case("A2C", "MlpPolicy", "floats", "discrete", SMALL, {}, "flat"))
     for observation in ("image", "stack"):
         flat = Case("PPO", "MlpPolicy", observation, "discrete", SMALL, {}, "flat")

@@ -147,6 +147,29 @@ def test_an_extractor_of_ones_own_is_refused_by_name_or_mapped(tmp_path):
         load_sb3(path, custom={"my.nets.Doubled": lambda *_: np.sin})
 
 
+def test_layers_that_actor_and_critic_shared_before_1_7_are_read(tmp_path):
+    rng = np.random.default_rng(0)
+    shapes = {
+        "mlp_extractor.shared_net.0.weight": (5, 3),
+        "mlp_extractor.shared_net.0.bias": (5,),
+        "mlp_extractor.policy_net.0.weight": (4, 5),
+        "mlp_extractor.policy_net.0.bias": (4,),
+        "action_net.weight": (2, 4),
+        "action_net.bias": (2,),
+        "value_net.weight": (1, 5),
+        "value_net.bias": (1,),
+    }
+    w = {name: rng.normal(size=shape).astype("<f4") for name, shape in shapes.items()}
+    tree = {name: tensor(str(i), shape) for i, (name, shape) in enumerate(shapes.items())}
+    contents = {str(i): x.tobytes() for i, x in enumerate(w.values())}
+    policy = load_sb3(written(model_zip(weights=torch_zip(tree, contents)), tmp_path))
+    given = answers(policy, OBSERVATION[None])
+    shared = np.tanh(w["mlp_extractor.shared_net.0.weight"] @ OBSERVATION + w["mlp_extractor.shared_net.0.bias"])
+    hidden = np.tanh(w["mlp_extractor.policy_net.0.weight"] @ shared + w["mlp_extractor.policy_net.0.bias"])
+    np.testing.assert_allclose(given.head[0], w["action_net.weight"] @ hidden + w["action_net.bias"], rtol=1e-5)
+    np.testing.assert_allclose(given.value, w["value_net.weight"] @ shared + w["value_net.bias"], rtol=1e-5)
+
+
 def test_an_unknown_part_of_the_weights_is_refused_and_not_overlooked(tmp_path):
     attention = {"attention.weight": tensor("4", (2, 4))}
     with pytest.raises(FileFormatError, match=r"'attention\.weight' is of no part"):

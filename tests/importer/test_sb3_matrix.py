@@ -91,7 +91,6 @@ NORMALIZED = {
     "beside an image": (case("PPO", "dict", "continuous"), {"norm_obs_keys": ["vec"]}),
     "flat image": (Case("PPO", "MlpPolicy", "image", "discrete"), {}),
     "flat image as it is": (Case("A2C", "MlpPolicy", "image", "discrete", {"normalize_images": False}), {}),
-    "images in a scene": (case("TD3", "scene", "continuous"), {}),
     "old, image": (case("A2C", "image", "discrete"), {}),
     "old, image as it is": (case("PPO", "image", "discrete", policy_kwargs={"normalize_images": False}), {}),
     "old, images in a scene": (case("TD3", "scene", "continuous"), {}),

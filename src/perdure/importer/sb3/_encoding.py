@@ -112,20 +112,30 @@ def _nature_cnn(source: Source, part: Part, prefix: str) -> CNN | ChannelsFirst:
 
 
 def _image_encoder(source: Source, part: Part, prefix: str, scaled: bool) -> CNN | ChannelsFirst | NormalizedImage:
-    """NatureCNN, and before it the statistics of its image if there are any.
-
-    Raises: FileFormatError for another network, or an image that the network was not made for.
-    """
+    """NatureCNN, and before it the statistics of its image if there are any."""
     network = _nature_cnn(source, part, prefix)
-    if scaled and not part.is_image:
-        raise FileFormatError(
-            f"policy.pth has convolutions at {prefix!r}, but the observation there is {part.saved}, no uint8 from 0 to 255."
-        )
     if source.normalization is None or part.name not in source.normalization.statistics:
         return network
     normalizer = normalizer_of(source.normalization, [part], 255.0 if scaled else 1.0)
     assert normalizer is not None
     return NormalizedImage(normalizer, network)
+
+
+def _are_scaled(source: Source, flat: list[Part], convolved: list[Part]) -> bool:
+    """True if the pixels are divided by 255 before the convolutions, as SB3 does with all that look like pixels.
+
+    Raises: FileFormatError for what is no pixel and of three dimensions beside them.
+    """
+    kinds = {part.is_image for part in convolved}
+    wanted = source.settings.get("normalize_images", True) is not False
+    scaled = wanted and kinds != {False}
+    others = [part.name for part in flat if isinstance(part.space, Box) and len(part.space.shape) == 3]
+    if (scaled and False in kinds) or (convolved and not scaled and others):
+        names = ", ".join([part.name for part in convolved] + others)
+        raise FileFormatError(
+            f"of {names} some are images, or scaled ones, and some are not, which is not read. Map the extractor with custom=."
+        )
+    return scaled
 
 
 def _custom(source: Source, parts: list[Part], prefix: str) -> Encoding:
@@ -188,10 +198,10 @@ def encode(source: Source, prefix: str) -> Encoding:
     parts = parts_of(source.observation, source.channels_first, convolve or not known)
     if not known:
         return _custom(source, parts, prefix)
-    scaled = source.settings.get("normalize_images", True) is not False
     prefixes = _convolved_prefixes(source, parts, prefix) if convolve else {}
     ours = in_our_order(parts)
     flat, images = ([p for p in ours if (p.name in prefixes) == convolved] for convolved in (False, True))
+    scaled = _are_scaled(source, flat, images)
     cnns = {part.name: _image_encoder(source, part, prefixes[part.name], scaled) for part in images}
     begins, at = {}, 0
     for part in parts:
@@ -200,7 +210,8 @@ def encode(source: Source, prefix: str) -> Encoding:
             at += cnns[part.name].out_size if part.name in cnns else part.saved.flat_size
     columns = [np.full(len(p.order), -1) if p.name in source.unread else begins[p.name] + p.order for p in flat]
     columns += [begins[p.name] + np.arange(cnns[p.name].out_size) for p in images]
-    factors = [np.full(p.space.flat_size, 255.0 if p.is_image and not scaled else 1.0) for p in flat]
+    unscaled = source.settings.get("normalize_images", True) is False
+    factors = [np.full(p.space.flat_size, 255.0 if p.is_image and unscaled else 1.0) for p in flat]
     factors += [np.ones(cnns[p.name].out_size) for p in images]
     size = next(iter(cnns.values())).out_size if cnns else 0
     return Encoding(
