@@ -24,16 +24,11 @@ from forge import (
 from sb3_support import answers
 
 from perdure._core import FileFormatError, register
-from perdure.algorithm import PPO
 from perdure.checkpoint import load_policy, save_policy
-from perdure.env import make
-from perdure.env.classic_control import CartPole
-from perdure.evaluation import evaluate
 from perdure.importer import load_sb3, read_sb3
 from perdure.importer._pickle import Call, Global
 from perdure.network import LeakyRelu
 from perdure.space import Box, Dict, Discrete
-from shared_files import shared_data
 
 NAMES = list(state_dict())
 
@@ -291,17 +286,3 @@ def test_an_imported_policy_comes_back_from_its_file(tmp_path):
     loaded = load_policy(tmp_path / "policy")
     assert loaded.actor.activation == LeakyRelu(0.25)
     assert bool(eqx.tree_equal(loaded, policy))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shared_data() is None, reason="the model files of ../shared/data are not here")
-def test_training_goes_on_where_an_imported_policy_stood():
-    env = CartPole()
-    policy = load_sb3(shared_data() / "sb3" / "a2c_CartPole-v1.zip")
-    before = evaluate(policy, make("CartPole-v1"), num_episodes=20, key=jax.random.key(0)).mean()
-    assert before > 450
-    trained = PPO(num_envs=8, num_steps=128, learning_rate=3e-4).learn(
-        env, policy, total_timesteps=10_240, key=jax.random.key(1)
-    )
-    assert not eqx.tree_equal(trained, policy)
-    assert evaluate(trained, make("CartPole-v1"), num_episodes=20, key=jax.random.key(0)).mean() >= before

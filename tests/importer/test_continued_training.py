@@ -1,0 +1,45 @@
+"""Imported policies go on learning where they stood: actor and critic came along."""
+
+import equinox as eqx
+import jax
+import pytest
+
+from perdure.algorithm import PPO
+from perdure.env import make
+from perdure.env.classic_control import CartPole
+from perdure.evaluation import evaluate
+from perdure.importer import load_sb3
+from shared_files import shared_data
+
+pytestmark = pytest.mark.slow
+
+
+def mean_return(policy):
+    return evaluate(policy, make("CartPole-v1"), num_episodes=50, key=jax.random.key(0)).mean()
+
+
+def trained_further(policy):
+    algorithm = PPO(num_envs=8, num_steps=128, learning_rate=3e-4)
+    trained = algorithm.learn(CartPole(), policy, total_timesteps=10_240, key=jax.random.key(1))
+    assert not eqx.tree_equal(trained, policy)
+    return trained
+
+
+@pytest.mark.filterwarnings("ignore")  # of the other libraries
+def test_a_half_trained_model_of_ppo_becomes_better(tmp_path):
+    stable_baselines3 = pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
+    settings = {"n_steps": 256, "batch_size": 64, "n_epochs": 6, "seed": 2, "device": "cpu"}
+    model = stable_baselines3.PPO("MlpPolicy", "CartPole-v1", **settings).learn(5_000)
+    model.save(tmp_path / "model.zip")
+    policy = load_sb3(tmp_path / "model.zip")
+    before = mean_return(policy)
+    assert 100 < before < 450
+    assert mean_return(trained_further(policy)) > before
+
+
+@pytest.mark.skipif(shared_data() is None, reason="the model files of ../shared/data are not here")
+def test_a_trained_model_does_not_collapse():
+    policy = load_sb3(shared_data() / "sb3" / "a2c_CartPole-v1.zip")
+    before = mean_return(policy)
+    assert before > 450
+    assert mean_return(trained_further(policy)) >= before
