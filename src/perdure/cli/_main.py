@@ -6,6 +6,7 @@ from typing import Any
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from perdure._core import FileFormatError, MissingExtraError
 
@@ -33,7 +34,7 @@ COMMANDS: dict[str, Any] = {
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning as the user needs it: without the line of our code that raised it."""
-    Console(stderr=True).print(f"[yellow]warning:[/yellow] {message}", highlight=False)
+    Console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False)
 
 
 def main() -> None:
@@ -49,5 +50,5 @@ def main() -> None:
     except (FileFormatError, MissingExtraError, OSError, TypeError, ValueError) as error:
         if "--traceback" in sys.argv:
             raise
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False)
+        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         sys.exit(1)

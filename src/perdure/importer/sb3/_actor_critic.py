@@ -3,7 +3,7 @@
 Source: stable_baselines3/common/policies.py, sb3_contrib/common/maskable and sb3_contrib/common/recurrent of 2.9.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from perdure.network import MLP, AbstractCell, Parallel
 from perdure.policy import (
     AbstractPolicy,
     ActionHead,
+    Body,
     CNNActorCriticPolicy,
     Memory,
     MLPActorCriticPolicy,
@@ -35,23 +36,17 @@ def fresh_critic(size: int) -> MLP:
     return mlp([Layer(np.zeros((1, size), np.float32), np.zeros(1, np.float32))], jnp.tanh)
 
 
-def head_of(source: Source, log_std: np.ndarray | None, squash: bool) -> ActionHead:
+def _head(source: Source, log_std: np.ndarray | None) -> ActionHead:
     """The head for the action space, with the spread of the file."""
-    head = ActionHead(source.action_space, squash=squash)
+    is_box = isinstance(source.action_space, Box)
+    head = ActionHead(source.action_space, squash=is_box and bool(source.settings.get("squash_output")))
     if log_std is None or head.log_std is None:
         return head
     return eqx.tree_at(lambda h: h.log_std, head, jnp.asarray(log_std))
 
 
 def policy_on(
-    encoding: Encoding,
-    source: Source,
-    *,
-    body: Any,
-    actor: MLP,
-    critic: MLP,
-    head: ActionHead,
-    gsde_interval: int | None = None,
+    encoding: Encoding, source: Source, body: Body, actor: list[Layer], critic: MLP, log_std: np.ndarray | None
 ) -> AbstractPolicy:
     """Of the class for what the body holds."""
     cls: type = CNNActorCriticPolicy if encoding.convolutions is not None else MLPActorCriticPolicy
@@ -59,10 +54,10 @@ def policy_on(
         "observation_space": encoding.observation_space,
         "action_space": source.action_space,
         "body": body,
-        "actor": actor,
+        "actor": mlp(actor, source.activation),
         "critic": critic,
-        "head": head,
-        "gsde_interval": gsde_interval,
+        "head": _head(source, log_std),
+        "gsde_interval": source.gsde_interval if isinstance(source.action_space, Box) else None,
     }
     return make(cls if body.cell is None else RecurrentActorCriticPolicy, fields)
 
@@ -140,15 +135,7 @@ def actor_critic(source: Source) -> AbstractPolicy:
     else:
         critic = mlp(towers.critic, source.activation)
     source.tensors.left_out(tuple(prefix for prefix in EXTRACTORS if prefix != used))
-    return policy_on(
-        encoding,
-        source,
-        body=body,
-        actor=mlp(towers.actor, source.activation),
-        critic=critic,
-        head=head_of(source, log_std, bool(source.settings.get("squash_output"))),
-        gsde_interval=source.gsde_interval if isinstance(source.action_space, Box) else None,
-    )
+    return policy_on(encoding, source, body, towers.actor, critic, log_std)
 
 
 class _Memories(NamedTuple):
@@ -191,12 +178,4 @@ def recurrent(source: Source) -> AbstractPolicy:
         critic = fresh_critic(memories.size)
         left_out = (*left_out, "critic.", "lstm_critic.")
     source.tensors.left_out(left_out)
-    return policy_on(
-        encoding,
-        source,
-        body=body,
-        actor=mlp(towers.actor, source.activation),
-        critic=critic,
-        head=head_of(source, log_std, bool(source.settings.get("squash_output"))),
-        gsde_interval=source.gsde_interval if isinstance(source.action_space, Box) else None,
-    )
+    return policy_on(encoding, source, body, towers.actor, critic, log_std)

@@ -10,7 +10,7 @@ from perdure._core import FileFormatError, make
 from perdure.policy import AbstractPolicy, CNNDeterministicPolicy, MLPDeterministicPolicy
 from perdure.space import Box, Discrete
 
-from ._actor_critic import fresh_critic, head_of, policy_on
+from ._actor_critic import fresh_critic, policy_on
 from ._encoding import encode
 from ._networks import mlp
 from ._source import Source
@@ -40,11 +40,4 @@ def ars(source: Source, linear: bool) -> AbstractPolicy:
         return make(cls, fields)
     source.notes.append("ARS has no critic and no noise of its own: the critic starts at zero, the spread at 1")
     log_std = np.zeros(space.flat_size, np.float32) if isinstance(space, Box) else None
-    return policy_on(
-        encoding,
-        source,
-        body=body,
-        actor=mlp(layers, source.activation),
-        critic=fresh_critic(body.size),
-        head=head_of(source, log_std, False),
-    )
+    return policy_on(encoding, source, body, layers, fresh_critic(body.size), log_std)
