@@ -186,6 +186,11 @@ TENSORS = {
     "tensors that repeat one storage": lambda: torch_zip(
         {f"x{i}": tensor("0", (2**18,)) for i in range(2000)}, {"0": bytes(2**20)}
     ),
+    "storages that grow": lambda: zipped(
+        {"a/data.pkl": dump({f"x{i}": tensor(str(i), (2**18,), size=(1,), stride=(1,)) for i in range(40)})}
+        | {f"a/data/{i}": bytes(2**20) for i in range(40)},
+        zipfile.ZIP_DEFLATED,
+    ),
     "an unknown tensor": lambda: torch_zip(state_dict(extra=tensor("4", (2, 4)))),
     "a missing tensor": lambda: torch_zip({"action_net.bias": tensor("5", (2,))}),
     "weights that are NaN": lambda: torch_zip(None, storages() | {"4": np.full(8, np.nan, "<f4").tobytes()}),

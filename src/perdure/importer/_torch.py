@@ -93,9 +93,16 @@ def _read_zip(data: bytes) -> dict[str, np.ndarray]:
         raise FileFormatError("its numbers are not little-endian. Save the model on an ordinary machine.")
 
     contents: dict[str, bytes] = {}
+    left = MAX_GROWTH * len(data)
 
     def storages(key: str, dtype: np.dtype, count: int) -> np.ndarray:
-        content = contents.get(key) or contents.setdefault(key, archive.read(f"{folder}data/{key}"))
+        nonlocal left
+        if key not in contents:
+            contents[key] = archive.read(f"{folder}data/{key}")
+            left -= len(contents[key])
+        if left < 0:
+            raise FileFormatError(f"its storages are {MAX_GROWTH} times as large as the file.")
+        content = contents[key]
         if len(content) != count * dtype.itemsize:
             raise FileFormatError(f"storage {key[:40]!r} has {len(content)} bytes for {count} numbers of {dtype}.")
         return np.frombuffer(content, dtype)
