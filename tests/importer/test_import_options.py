@@ -209,6 +209,13 @@ def test_the_old_her_class_takes_the_goal_environments_dict_with_its_statistics(
     )
 
 
+def test_the_old_her_class_without_statistics_takes_one_vector_and_says_so(tmp_path):
+    path = written(model_zip(fields(model_class=pickled(Global("stable_baselines3.sac.sac", "SAC")))), tmp_path)
+    with pytest.warns(UserWarning, match="observation and desired_goal as one vector"):
+        policy = load_sb3(path)
+    assert policy.observation_space == Box(-2, 2, (3,))
+
+
 def test_choices_that_begin_elsewhere_are_counted_from_zero_and_said(tmp_path):
     node = discrete()
     node.state = {"n": 2, "start": 5}

@@ -89,14 +89,16 @@ def _source(
     observation, unread = _observation(saved, normalization, "model_class" in fields)
     saved_action = read_space(fields.get("action_space"), "action_space")
     notes, dropped = [*observation.notes, *saved_action.notes], _left_behind(archive, fields)
+    if "model_class" in fields and not observation.is_dict:
+        notes.append("the HER class gave its model observation and desired_goal as one vector, which the policy takes")
     uses_sde = bool(fields.get("use_sde") or settings.get("use_sde"))
     if is_sbx(family.module):
         weights = read_weights(family.module, path, fields, observation, custom)
         dropped += ["critics, targets and optimisers"] + ["gSDE"] * uses_sde
-        uses_sde = False
     else:
-        node = settings.get("activation_fn") or _global(family.activation)
+        node = settings.get("activation_fn") or Global(*family.activation.rsplit(".", 1))
         weights = Weights(read_tensors(archive.read("policy.pth")), activation_of(node, custom))
+    extractor = settings.get("features_extractor_class")
     source = Source(
         algorithm=algorithm_of(family.module, fields),
         fields=fields,
@@ -105,22 +107,16 @@ def _source(
         observation=observation,
         unread=unread,
         action_space=_action_space(saved_action, notes),
-        extractor=name_of(settings["features_extractor_class"])
-        if settings.get("features_extractor_class") is not None
-        else family.extractor,
+        extractor=family.extractor if extractor is None else name_of(extractor),
         activation=weights.activation,
         normalization=normalization,
         channels_first=channels_first,
-        uses_sde=uses_sde,
+        uses_sde=uses_sde and not is_sbx(family.module),
         custom=custom,
         dropped=dropped,
         notes=notes,
     )
     return source, family, path
-
-
-def _global(path: str) -> Global:
-    return Global(*path.rsplit(".", 1))
 
 
 def _left_behind(archive: SafeZip, fields: Fields) -> list[str]:

@@ -22,24 +22,13 @@ from .._values import array_of, mapping_of, name_of
 from ._data import Fields
 from ._spaces import SavedSpace
 
-_FUNCTIONS = {
+_OF_NN = (
+    *("relu", "relu6", "elu", "celu", "selu", "silu", "gelu", "sigmoid", "softplus", "soft_sign", "hard_tanh"),
+    *("leaky_relu", "mish", "log_sigmoid"),
+)
+_FUNCTIONS: dict[str, Activation] = {
     "jax._src.numpy.ufuncs.tanh": jnp.tanh,
-    **{
-        f"jax._src.nn.functions.{function.__name__}": function
-        for function in (
-            *(
-                jax.nn.relu,
-                jax.nn.relu6,
-                jax.nn.elu,
-                jax.nn.celu,
-                jax.nn.selu,
-                jax.nn.silu,
-                jax.nn.gelu,
-                jax.nn.sigmoid,
-            ),
-            *(jax.nn.softplus, jax.nn.soft_sign, jax.nn.hard_tanh, jax.nn.leaky_relu, jax.nn.mish, jax.nn.log_sigmoid),
-        )
-    },
+    **{f"jax._src.nn.functions.{name}": getattr(jax.nn, name) for name in _OF_NN},
 }
 _ACTORS = {
     *("sbx.ppo.policies.Actor", "sbx.common.policies.SquashedGaussianActor"),
