@@ -14,9 +14,7 @@ in Lerax, they are given again, and each shape is checked.
 Source: lerax 0.0.5 and its repository at 67006e1, `policy/`, `utils.py`; Equinox 0.13, `eqx.tree_serialise_leaves`.
 """
 
-import io
 import itertools
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,51 +39,13 @@ from perdure.policy import (
 )
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary
 
+from ._leaves import read_floats
 from ._report import ImportedPolicy, ImportReport, spelled
-
-_NPY = b"\x93NUMPY"
-_FINGERPRINT_BYTES = 32
-MAX_LEAVES = 10_000
-MAX_HEADER = 1_000  # characters of the text before each leaf; an ordinary one has 118
 
 
 class _Layer(NamedTuple):
     weight: np.ndarray  # (out, in)
     bias: np.ndarray
-
-
-def _leaf(stream: io.BytesIO, size: int) -> np.ndarray:
-    """The next leaf: its header is a literal with three entries, then its numbers follow.
-
-    Raises: FileFormatError for anything but numbers, or more of them than the file holds.
-    """
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
-            raise FileFormatError(f"a leaf of the .npy version {version}; 1.0 is read.")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=MAX_HEADER)
-    except FileFormatError:
-        raise
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise FileFormatError(f"no leaves of Equinox, or damaged ones: {str(error)[:120]}") from error
-    length = math.prod(shape) * dtype.itemsize
-    if dtype.kind not in "biuf" or min(shape, default=0) < 0 or length > size - stream.tell():
-        raise FileFormatError(f"a leaf of shape {list(shape)[:8]} and {str(dtype)[:40]}, which the file does not hold.")
-    numbers = np.frombuffer(stream.read(length), dtype).reshape(shape, order="F" if fortran else "C")
-    return numbers.astype(dtype.newbyteorder("="))
-
-
-def _numbers(data: bytes) -> tuple[list[np.ndarray], bool]:
-    """All leaves that are floats, which sizes and switches are not; and whether a fingerprint stands before them."""
-    has_fingerprint = data.startswith(_NPY, _FINGERPRINT_BYTES) and not data.startswith(_NPY)
-    stream = io.BytesIO(data)
-    stream.seek(_FINGERPRINT_BYTES * has_fingerprint)
-    leaves: list[np.ndarray] = []
-    while stream.tell() < len(data):
-        if len(leaves) == MAX_LEAVES:
-            raise FileFormatError(f"more than {MAX_LEAVES} leaves; no more are read.")
-        leaves.append(_leaf(stream, len(data)))
-    return [leaf for leaf in leaves if leaf.dtype.kind == "f"], has_fingerprint
 
 
 class _Leaves(NamedTuple):
@@ -284,7 +244,7 @@ def read_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings:
         )
     notes: list[str] = []
     try:
-        numbers, has_fingerprint = _numbers(read_bytes(Path(path)))
+        numbers, has_fingerprint = read_floats(read_bytes(Path(path)))
         policy = _BUILD[policy_class](_Source(numbers, observation_space, action_space, settings, notes))
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from error
