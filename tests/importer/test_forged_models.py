@@ -276,6 +276,9 @@ STATISTICS = {
     "another class": lambda: vecnormalize().state,
     "statistics of another class": lambda: vecnormalize(obs_rms=EVIL),
     "a mean that is called": lambda: vecnormalize(obs_rms=statistics(mean=EVIL)),
+    "a mean without its state": lambda: vecnormalize(
+        obs_rms=statistics(mean=Call(Global("numpy.core.multiarray", "_reconstruct"), ()))
+    ),
     "a mean of text": lambda: vecnormalize(obs_rms=statistics(mean="1")),
     "a variance below zero": lambda: vecnormalize(obs_rms=statistics(var=array([-1.0] * 3, "f8"))),
     "a mean that is no number": lambda: vecnormalize(obs_rms=statistics(mean=array([np.inf] * 3, "f8"))),

@@ -109,7 +109,7 @@ def q_file():
 
 
 def huge():
-    text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }\n"
+    text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (999999999,), }\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
@@ -125,10 +125,10 @@ def of_objects():
         (lambda: b"no file of Lerax", "no leaves of Equinox"),
         (lambda: q_file()[:-3], "does not hold"),
         (huge, "does not hold"),
-        (of_objects, "does not hold"),
+        (of_objects, "no leaves of Equinox"),
         (lambda: q_file() + leaves(np.ones(3, np.float32)), "1 behind"),
         (lambda: leaves(np.ones((2, 2), np.float32)) + q_file(), "4 arrays stand before"),
-        (lambda: q_file().replace(b"'<f4'", b"'<V4'"), "does not hold"),
+        (lambda: q_file().replace(b"'<f4'", b"'<V4'"), "no leaves of Equinox"),
     ],
 )
 def test_what_is_damaged_or_not_known_is_refused_with_a_reason(content, message, tmp_path):

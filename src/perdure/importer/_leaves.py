@@ -1,10 +1,11 @@
 """The leaves of an Equinox module in a file: one `.npy` after the other, without names.
 
-Source: Equinox 0.13, `eqx.tree_serialise_leaves`; numpy/lib/format.py.
+Source: Equinox 0.13, `eqx.tree_serialise_leaves`; the format of `numpy.save`.
 """
 
 import io
 import math
+import re
 
 import numpy as np
 
@@ -12,28 +13,29 @@ from perdure._core import FileFormatError
 
 _NPY = b"\x93NUMPY"
 _FINGERPRINT_BYTES = 32
+_HEADER = re.compile(
+    r"\{'descr': '([<>|=]?(?:f[248]|[iu][1248]|b1))', 'fortran_order': (True|False), 'shape': \(((?:\d{1,9}(?:, |,)?){0,32})\), \}\s*"
+)
 MAX_LEAVES = 10_000
-MAX_HEADER = 1_000  # characters of the text before each leaf; an ordinary one has 118
 
 
 def _leaf(stream: io.BytesIO, size: int) -> np.ndarray:
-    """The next leaf: its header is a literal with three entries, then its numbers follow.
+    """The next leaf: magic, version 1.0, the length of a text, the text, the numbers.
 
     Raises: FileFormatError for anything but numbers, or more of them than the file holds.
     """
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
-            raise FileFormatError(f"a leaf of the .npy version {version}; 1.0 is read.")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=MAX_HEADER)
-    except FileFormatError:
-        raise
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise FileFormatError(f"no leaves of Equinox, or damaged ones: {str(error)[:120]}") from error
-    length = math.prod(shape) * dtype.itemsize
-    if dtype.kind not in "biuf" or min(shape, default=0) < 0 or length > size - stream.tell():
-        raise FileFormatError(f"a leaf of shape {list(shape)[:8]} and {str(dtype)[:40]}, which the file does not hold.")
-    numbers = np.frombuffer(stream.read(length), dtype).reshape(shape, order="F" if fortran else "C")
+    magic, length = stream.read(8), int.from_bytes(stream.read(2), "little")
+    text = stream.read(length).decode("latin-1")
+    header = _HEADER.fullmatch(text)
+    if magic != _NPY + b"\x01\x00" or header is None:
+        raise FileFormatError(
+            f"no leaves of Equinox, or damaged ones: {text[:80]!r} where the kind of numbers should be."
+        )
+    dtype, shape = np.dtype(header[1]), tuple(int(d) for d in re.findall(r"\d+", header[3]))
+    num_bytes = math.prod(shape) * dtype.itemsize
+    if num_bytes > size - stream.tell():
+        raise FileFormatError(f"a leaf of shape {list(shape)} and {dtype}, which the file does not hold.")
+    numbers = np.frombuffer(stream.read(num_bytes), dtype).reshape(shape, order="F" if header[2] == "True" else "C")
     return numbers.astype(dtype.newbyteorder("="))
 
 

@@ -90,14 +90,22 @@ def _array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
     return array.astype(kind.newbyteorder("="))
 
 
-def array_of(node: Any) -> np.ndarray:
-    """An array of numbers, or a number or list of them as one."""
+def _pickled_array(node: Any) -> np.ndarray | None:
+    """What `ndarray.__reduce__` stands for, or None for another node."""
     if _is_numpy(node, "_reconstruct") and isinstance(node.state, tuple) and len(node.state) == 5:
         _, shape, dtype, fortran, data = node.state
         return _array(data, dtype, shape, bool(fortran))
     if _is_numpy(node, "_frombuffer") and len(node.arguments) == 4:
         data, dtype, shape, order = node.arguments
         return _array(data, dtype, shape, order == "F")
+    return None
+
+
+def array_of(node: Any) -> np.ndarray:
+    """An array of numbers, or a number or list of them as one."""
+    array = _pickled_array(node)
+    if array is not None:
+        return array
     if isinstance(node, list | tuple) and len(node) <= 100_000 and all(type(x) in (int, float, bool) for x in node):
         return np.asarray(node)
     return np.asarray(number_of(node))
@@ -110,7 +118,8 @@ def number_of(node: Any) -> bool | int | float:
     if _is_numpy(node, "scalar") and len(node.arguments) == 2:
         dtype, data = node.arguments
         return _array(data, dtype, (), False).item()
-    if _is_numpy(node, "_reconstruct", "_frombuffer") and (array := array_of(node)).size == 1:
+    array = _pickled_array(node)
+    if array is not None and array.size == 1:
         return array.item()
     raise _refuse(node, "a number")
 
