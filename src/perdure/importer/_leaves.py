@@ -13,9 +13,8 @@ from perdure._core import FileFormatError
 
 _NPY = b"\x93NUMPY"
 _FINGERPRINT_BYTES = 32
-_HEADER = re.compile(
-    r"\{'descr': '([<>|=]?(?:f[248]|[iu][1248]|b1))', 'fortran_order': (True|False), 'shape': \(((?:\d{1,9}(?:, |,)?){0,32})\), \}\s*"
-)
+_DTYPE, _SHAPE = r"[<>|=]?(?:f[248]|[iu][1248]|b1)", r"(?:\d{1,9}(?:, \d{1,9}){0,31},?)?"
+_HEADER = re.compile(rf"\{{'descr': '({_DTYPE})', 'fortran_order': (True|False), 'shape': \(({_SHAPE})\), \}}\s*")
 MAX_LEAVES = 10_000
 
 
