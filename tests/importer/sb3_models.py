@@ -163,19 +163,24 @@ def normalized_world(case: Case, scale: float, **settings: Any) -> VecNormalize:
     return venv
 
 
-def near_statistics(venv: VecNormalize, count: int) -> Any:
-    """Raw observations of which some are clipped, in the dtype that environments give."""
+def near_statistics(venv: VecNormalize, observation: str, count: int) -> Any:
+    """Raw observations of which some are clipped, in the dtype that the environment gives."""
     rng = np.random.default_rng(5)
 
     def near(rms: Any, space: Any) -> np.ndarray:
         draws = rms.mean + np.sqrt(rms.var) * rng.normal(size=(count, *rms.mean.shape)) * 3
-        return draws.astype(np.float32 if space.dtype.kind == "f" else space.dtype)
+        return (
+            draws.astype(np.float32)
+            if space.dtype.kind == "f"
+            else draws.clip(space.low, space.high).astype(space.dtype)
+        )
 
+    raw = OBSERVATIONS[observation]
     if not isinstance(venv.obs_rms, dict):
-        return near(venv.obs_rms, venv.observation_space)
+        return near(venv.obs_rms, raw)
     return {
         name: near(venv.obs_rms[name], space) if name in venv.obs_rms else sample(space, count)
-        for name, space in venv.observation_space.spaces.items()
+        for name, space in raw.spaces.items()
     }
 
 

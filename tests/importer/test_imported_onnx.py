@@ -6,13 +6,14 @@ import pytest
 from sb3_support import action_error
 from test_sb3_samples import entries
 
+from perdure.checkpoint import load_policy, save_policy
 from perdure.export import to_onnx
 from perdure.importer import read_sb3
 from perdure.space import Box
 from shared_files import shared_data
 
 DATA = shared_data()
-pytestmark = pytest.mark.skipif(DATA is None, reason="the model files of ../shared/data are not here")
+needs_files = pytest.mark.skipif(DATA is None, reason="the model files of ../shared/data are not here")
 QUICK = ("a2c_Hopper-v3", "ppo_rich_dict", "recppo_sep", "maskable")
 
 
@@ -49,6 +50,7 @@ def inputs(arrays, prefix):
     return {f"observation{k.removeprefix(begin)}": x for k, x in arrays.items() if k.partition(".")[0] == begin}
 
 
+@needs_files
 @pytest.mark.parametrize(("folder", "entry"), list(samples()))
 def test_the_export_of_an_imported_model_answers_as_its_authors_code_does(folder, entry):
     model = DATA / folder / (entry.get("file") or entry["zip"])
@@ -78,3 +80,23 @@ def check_sequence(policy, arrays):
         given = run(session, {"observation": observation}, **state)
         assert action_error(policy, given["action"], action) <= 1e-5
         state = {name: given[f"next_{name}"] for name in names}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the other library
+def test_images_that_are_normalised_before_convolutions_are_saved_and_exported(tmp_path):
+    pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
+    pytest.importorskip("sb3_contrib", reason="needs sb3-contrib")
+    from sb3_cases import case
+    from sb3_models import make_model, near_statistics, normalized_world, predict
+
+    model_case = case("TD3", "scene", "continuous")
+    venv, model = normalized_world(model_case, 100.0), make_model(model_case)
+    venv.save(tmp_path / "vecnormalize.pkl")
+    model.save(tmp_path / "model.zip")
+    observations = near_statistics(venv, "scene", 6)
+    expected, _, _ = predict(model, venv.normalize_obs(observations))
+    policy, _ = read_sb3(tmp_path / "model.zip", vecnormalize=tmp_path / "vecnormalize.pkl")
+    save_policy(tmp_path / "policy", policy)
+    session = session_of(load_policy(tmp_path / "policy"))
+    given = run(session, {f"observation.{key}": x for key, x in observations.items()})["action"]
+    assert action_error(policy, given, expected) <= 1e-5

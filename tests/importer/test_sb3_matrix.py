@@ -107,7 +107,9 @@ def test_statistics_of_vecnormalize_become_part_of_the_policy(name, scale, tmp_p
     venv = normalized_world(model_case, 100.0 if "image" in name and name != "beside an image" else scale, **settings)
     model = make_model(model_case, None if name.startswith("old") else venv)  # before 1.7 an image remained an image
     venv.save(tmp_path / "vecnormalize.pkl")
-    observations = sample(venv.observation_space, 12) if name == "off" else near_statistics(venv, 12)
+    observations = (
+        sample(venv.observation_space, 12) if name == "off" else near_statistics(venv, model_case.observation, 12)
+    )
     action, head, _ = predict(model, venv.normalize_obs(observations))
     policy, report = read_sb3(saved(model, tmp_path), vecnormalize=tmp_path / "vecnormalize.pkl")
     check(policy, answers(policy, observations), action, head)
