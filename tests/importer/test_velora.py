@@ -108,6 +108,10 @@ REFUSED = {
         lambda folder: with_weights(folder, actor__ncp__inter__mask=lambda mask: 2 * mask),
         "where 0 and 1 are usual",
     ),
+    "bounds that are none": (
+        lambda folder: with_weights(folder, actor__action_scale=lambda scale: -scale),
+        r"agent: Box",
+    ),
     "NaN": (
         lambda folder: with_weights(folder, actor__ncp__motor__weight=lambda weight: weight * np.nan),
         "NaN or infinity",
@@ -118,7 +122,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_damaged_or_not_known_is_refused_with_a_reason(name, tmp_path):
     harm, message = REFUSED[name]
-    folder = copied(tmp_path)
+    folder = copied(tmp_path, "flow_ct" if name.startswith("bounds") else "ddpg")
     harm(folder)
     with pytest.raises(FileFormatError, match=message):
         read_velora(folder)

@@ -169,7 +169,7 @@ def read_velora(dirpath: str | Path) -> ImportedPolicy:
         version, build = _AGENTS[setting]
         weights = _Weights(read_bytes(folder / WEIGHTS))
         agent, policy = build(weights, model, notes)
-    except FileFormatError as error:
+    except ValueError as error:  # of FileFormatError, or of bounds that are none
         raise FileFormatError(f"{dirpath}: {error}") from error
     files = sorted(path.name for path in folder.iterdir() if path.name not in (METADATA, WEIGHTS))
     report = ImportReport(
