@@ -111,14 +111,14 @@ def prove(
         files[target.name] = target.write(program, folder, name)
         runners[target.name].submit(folder / files[target.name][0], case.job())
     want = expect(program, case)
-    reports, errors = [], np.zeros(case.num_good)
+    answers = {target.name: runners[target.name].result() for target in targets}
+    verdicts = {name: judge(name, program, case, want, answer) for name, answer in answers.items()}
+    errors = np.max([verdict.row_errors for verdict in verdicts.values()], axis=0)
+    arrays = golden(program, case, want, errors)
+    write_golden(folder / GOLDEN, arrays)
     for target in targets:
-        answer = runners[target.name].result()
-        verdict = judge(target.name, program, case, want, answer)
-        errors = np.maximum(errors, verdict.row_errors)
-        reports.append(report_of(target, files[target.name], folder, verdict, answer))
-    write_golden(folder / GOLDEN, golden(program, case, want, errors))
-    return reports, files
+        files[target.name] += target.finish(program, folder, name, arrays)
+    return [report_of(t, files[t.name], folder, verdicts[t.name], answers[t.name]) for t in targets], files
 
 
 def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, answer: Answer) -> TargetReport:
@@ -133,6 +133,7 @@ def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, 
         ties=verdict.ties,
         broken=verdict.broken,
         microseconds=None if answer.seconds is None else answer.seconds * 1e6,
+        memory=answer.memory,
     )
 
 
@@ -170,6 +171,7 @@ def finish(folder: Path, program: Program, report: ExportReport, files: dict[str
             "ties": row.ties,
             "broken": row.broken,
             "microseconds": row.microseconds,
+            **({"memory": row.memory} if row.memory else {}),
         }
         for row in report.targets
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from perdure._core import import_extra
 
 from ._program import Program
+from ._tolerance import Arrays
 
 
 def write_onnx_target(program: Program, directory: Path, name: str) -> list[str]:
@@ -18,18 +19,51 @@ def write_onnx_target(program: Program, directory: Path, name: str) -> list[str]
     return [file]
 
 
+def require_onnx() -> None:
+    for module in ("onnx", "onnxruntime"):
+        import_extra(module, "onnx")
+
+
+def write_c_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .c._target import write
+
+    return write(program, directory, name)
+
+
+def finish_c_target(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
+    from .c._target import finish
+
+    return finish(program, directory, name, golden)
+
+
+def require_c() -> None:
+    from .c._build import require_compiler
+
+    require_compiler()
+
+
+def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
+    return []
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """`write(program, directory, name)` writes files there and gives their names, the one to run first."""
+    """`write(program, directory, name)` writes files there and gives their names, the one to run first.
+
+    `require` raises MissingExtraError where the target's tools are not installed. `finish` also gets the golden arrays,
+    and writes what needs them once the answers are proven.
+    """
 
     name: str
     write: Callable[[Program, Path, str], list[str]]
     runner: str  # script in `_runners`
-    requires: tuple[tuple[str, str], ...] = ()  # modules and the extras that install them
+    require: Callable[[], None] = lambda: None
+    finish: Callable[[Program, Path, str, Arrays], list[str]] = no_more_files
 
 
 TARGETS = {
-    "onnx": Target("onnx", write_onnx_target, "onnx_runner.py", (("onnx", "onnx"), ("onnxruntime", "onnx"))),
+    "onnx": Target("onnx", write_onnx_target, "onnx_runner.py", require_onnx),
+    "c": Target("c", write_c_target, "c_runner.py", require_c, finish_c_target),
 }
 
 
@@ -44,6 +78,5 @@ def find_targets(names: Sequence[str]) -> list[Target]:
             raise ValueError(f"targets has {name!r}, which is no known target.{hint} Known: {', '.join(TARGETS)}.")
     found = [TARGETS[name] for name in dict.fromkeys(names)]
     for target in found:
-        for module, extra in target.requires:
-            import_extra(module, extra)
+        target.require()
     return found
