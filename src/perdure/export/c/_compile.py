@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic")
-FAST = ("-O3",)  # never -ffast-math, which would take the checks for NaN away
+FAST = ("-O3", "-ffp-contract=fast")  # never -ffast-math, which would take the checks for NaN away
 TIMEOUT_SECONDS = 600
 NO_COMPILER = (
     'There is no C compiler. Install one: pip install "perdure[c]" (ziglang, for any system), or gcc or clang from your '

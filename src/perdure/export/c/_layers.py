@@ -1,9 +1,11 @@
 """How the layers are written in C: products whose inner loop goes over neighbouring weights, so that it vectorises."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from .._graph import Node, size
-from .._operators import kernel_size
 from ._elementwise import activation
 from ._writer import WRITERS
 
@@ -30,7 +32,7 @@ def dense(w: Any, node: Node) -> None:
     units, features = weight.shape
     source, bias = w.flat(x), bias_of(w, node)
     is_wide = units >= NARROW
-    weights = w.constant(weight.value.T if is_wide else weight.value, weight.name).name
+    weights = w.constant(tiled(weight.value.T) if is_wide else weight.value, weight.name).name
     out = w.result(node.out)
     rows = out.size // units
     with w.code.loops(("r", rows)) if rows > 1 else w.code.block():
@@ -38,30 +40,38 @@ def dense(w: Any, node: Node) -> None:
         w.code.line(f"const float *x = {source}{offset[0]};")
         w.code.line(f"float *y = {out.name}{offset[1]};")
         if is_wide:
-            wide(w, weights, bias, features, units)
+            for start, count in tiles(w, units):
+                tile(w, weights, bias, features, start, count)
         else:
             narrow(w, weights, bias, features, units)
     activate(w, out.name, node.attrs["activation"], out.size)
 
 
-def wide(w: Any, weights: str, bias: str | None, features: int, units: int) -> None:
-    """Weights as [input][output]."""
-    full = units // TILE * TILE
+def tiled(weight: np.ndarray, width: int = TILE) -> np.ndarray:
+    """(inputs, outputs) in the order in which tiles of outputs read them, so that memory is read from end to end."""
+    parts = [weight[:, start : start + width] for start in range(0, weight.shape[1], width)]
+    return np.concatenate([np.ravel(part) for part in parts])
+
+
+def tiles(w: Any, units: int, width: int = TILE) -> Iterator[tuple[str, int]]:
+    """A loop over whole tiles of outputs, then what is left: the first output in C, and how many they are."""
+    full = units // width * width
     if full:
-        with w.code.block(f"for (int o = 0; o < {full}; o += {TILE})"):
-            tile(w, weights, bias, features, units, "o", TILE)
+        with w.code.block(f"for (int o = 0; o < {full}; o += {width})"):
+            yield "o", width
     if units > full:
         with w.code.block():
-            tile(w, weights, bias, features, units, str(full), units - full)
+            yield str(full), units - full
 
 
-def tile(w: Any, weights: str, bias: str | None, features: int, units: int, start: str, count: int) -> None:
+def tile(w: Any, weights: str, bias: str | None, features: int, start: str, count: int) -> None:
+    w.code.line(f"const float *m = {weights} + {start} * {features};")
     w.code.line(f"float a[{count}];")
     with w.code.loops(("j", count)):
         w.code.line(f"a[j] = {f'{bias}[{start} + j]' if bias else '0.0f'};")
     with w.code.loops(("i", features)):
         w.code.line("const float v = x[i];")
-        w.code.line(f"const float *q = {weights} + i * {units} + {start};")
+        w.code.line(f"const float *q = m + i * {count};")
         with w.code.loops(("j", count)):
             w.code.line("a[j] += v * q[j];")
     with w.code.loops(("j", count)):
@@ -97,64 +107,3 @@ def matmul(w: Any, node: Node) -> None:
             w.code.line("y[j] = 0.0f;")
         with w.code.loops(("i", depth), ("j", columns)):
             w.code.line(f"y[j] += x[i] * m[i * {columns} + j];")
-
-
-def taps(w: Any, node: Node) -> Any:
-    """Loops over the taps (p, q) of the window at pixel (r, c), inside of the image: at pixel (y, z)."""
-    a, (_, height, width, _) = node.attrs, node.inputs[0].shape
-    (down, right), pads, kernel = a["strides"], a["pads"], kernel_size(node)
-    dilation = a.get("dilation", (1, 1))
-    is_padded = any(map(any, pads))
-    loops = w.code.loops(("p", kernel[0]), ("q", kernel[1]))
-    y = f"r * {down} + p * {dilation[0]} - {pads[0][0]}"
-    z = f"c * {right} + q * {dilation[1]} - {pads[1][0]}"
-    lines = [f"const int y = {y}, z = {z};"]
-    if is_padded:
-        lines.append(f"if (y < 0 || y >= {height} || z < 0 || z >= {width}) {{ continue; }}")
-    return loops, lines
-
-
-@writes("Conv")
-def convolution(w: Any, node: Node) -> None:
-    """Weights as [row][column][group][input][output]."""
-    x, weight = node.inputs[:2]
-    groups, (outputs, inputs, *kernel) = node.attrs["groups"], weight.shape
-    source, bias = w.flat(x), bias_of(w, node)
-    turned = weight.value.reshape(groups, outputs // groups, inputs, *kernel).transpose(3, 4, 0, 2, 1)
-    weights, out = w.constant(turned, weight.name).name, w.result(node.out)
-    (images, height, width, channels), (_, rows, columns, _) = x.shape, node.out.shape
-    with w.code.loops(("n", images), ("r", rows), ("c", columns)):
-        w.code.line(f"float a[{outputs}];")
-        with w.code.loops(("o", outputs)):
-            w.code.line(f"a[o] = {f'{bias}[o]' if bias else '0.0f'};")
-        loops, lines = taps(w, node)
-        with loops:
-            for line in lines:
-                w.code.line(line)
-            w.code.line(f"const float *v = {source} + ((n * {height} + y) * {width} + z) * {channels};")
-            w.code.line(f"const float *m = {weights} + (p * {kernel[1]} + q) * {inputs * outputs};")
-            each = outputs // groups
-            with w.code.loops(("g", groups), ("i", inputs)), w.code.loops(("o", each)):
-                w.code.line(f"a[g * {each} + o] += v[g * {inputs} + i] * m[(g * {inputs} + i) * {each} + o];")
-        w.code.line(f"float *t = {out.name} + ((n * {rows} + r) * {columns} + c) * {outputs};")
-        with w.code.loops(("o", outputs)):
-            w.code.line("t[o] = a[o];")
-    activate(w, out.name, node.attrs["activation"], out.size)
-
-
-@writes("Pool")
-def pool(w: Any, node: Node) -> None:
-    x, is_max = node.inputs[0], node.attrs["kind"] == "max"
-    source, out = w.flat(x), w.result(node.out)
-    (images, height, width, channels), (_, rows, columns, _) = x.shape, node.out.shape
-    with w.code.loops(("n", images), ("r", rows), ("c", columns)):
-        w.code.line(f"float *t = {out.name} + ((n * {rows} + r) * {columns} + c) * {channels};")
-        with w.code.loops(("o", channels)):
-            w.code.line(f"t[o] = {'-INFINITY' if is_max else '0.0f'};")
-        loops, lines = taps(w, node)
-        with loops:
-            for line in lines:
-                w.code.line(line)
-            w.code.line(f"const float *v = {source} + ((n * {height} + y) * {width} + z) * {channels};")
-            with w.code.loops(("o", channels)):
-                w.code.line("t[o] = max_f(t[o], v[o]);" if is_max else "t[o] += v[o];")

@@ -92,15 +92,16 @@ def write_c(program: Program, name: str) -> dict[str, str]:
     interface, graph = interface_of(program, name), specialised(program)
     function, writer, arenas = write_function(graph, interface, program.signature.sentinels)
     resets = [reset_function(program, interface)] if interface.state else []
-    text = "\n\n".join([*writer.declarations, *resets, function])
     parts = [
         f"/* {about(program)}\n *\n * C99; link with -lm. -DPERDURE_LIBM takes tanh and exp from the C library; "
         "-DPERDURE_LIBRARY adds\n * the entries by which perdure.export.c.load reads a shared library. */",
         f'#include "{name}.h"\n\n#include <math.h>\n#include <string.h>',
         "#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__\n"
         '#error "compile without -ffast-math: it takes the checks for not-a-number away"\n#endif',
-        helpers_for(text),
-        text,
+        helpers_for(function),
+        *writer.declarations,
+        *resets,
+        function,
         library_part(interface),
     ]
     return {f"{name}.h": header(program, interface, arenas), f"{name}.c": "\n\n".join(filter(None, parts)) + "\n"}

@@ -139,7 +139,7 @@ class Writer:
 
     # Code
 
-    def loop(self, shape: Shape, views: Sequence[View], body: Body) -> None:
+    def loop(self, shape: Sequence[int], views: Sequence[View], body: Body) -> None:
         """Nested loops over a shape; neighbouring axes become one where every view allows it."""
         merged: list[tuple[int, list[int]]] = []
         for axis, d in enumerate(shape):

@@ -1,0 +1,98 @@
+"""Each group of primitives, compiled C against JAX: the same cases as for onnxruntime, with and without NaN."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from export_c_support import needs_compiler, run_c
+from export_support import F, answers, graph_of, sample, worst_error
+from jax import lax
+from test_export_fuzz import BATCH, INPUTS, build
+from test_export_primitives import (
+    BINARY,
+    CONTROL,
+    IMAGE,
+    IMAGES,
+    INDEX,
+    MATRIX,
+    PAIR,
+    PRODUCT,
+    REDUCTION,
+    SHAPE,
+    UNARY,
+    VECTOR,
+    named,
+)
+
+from perdure.export._interpret import interpret
+from perdure.export._nan_guard import add_nan_guard
+from perdure.export._passes import simplify
+from perdure.export._tolerance import near_ties
+
+pytestmark = needs_compiler
+
+
+def check_c(function, inputs, tolerance=1e-5):
+    """The guarded graph in C: against JAX on numbers, against the numpy reference on NaN and infinities."""
+    plain = simplify(graph_of(function, inputs))
+    guarded = simplify(add_nan_guard(plain, [name for name, _ in plain.outputs]))
+    arrays = sample(inputs, 7)
+    broken = [x.copy() for x in arrays]
+    for x in broken:
+        if x.dtype.kind == "f":
+            x.reshape(len(x), -1)[::3, 0], x.reshape(len(x), -1)[1::3, -1] = np.nan, np.inf
+    want = answers(function, arrays)
+    both = {name: np.concatenate([x, y]) for name, x, y in zip(inputs, arrays, broken, strict=True)}
+    got = run_c(guarded, both)
+    assert worst_error([y[:7] for y in got], want) <= tolerance
+    reference = interpret(guarded, dict(zip(inputs, broken, strict=True)))
+    assert worst_error([y[7:] for y in got], reference.values()) <= 1e-4
+
+
+CASES = [(UNARY, VECTOR), (BINARY, PAIR), (SHAPE, MATRIX), (REDUCTION, MATRIX), (INDEX, MATRIX), (PRODUCT, MATRIX)]
+CASES += [(IMAGES, IMAGE), (CONTROL, VECTOR)]
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [pytest.param(*case.values, inputs, id=case.id) for group, inputs in CASES for case in named(group)],
+)
+def test_primitives_in_c(function, inputs):
+    check_c(function, inputs, 2e-5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda k: (k // 2, k % 2, -k, k * k, jnp.abs(k - 1)),
+        lambda k: (k.astype(F) / 3, (k > 1).astype(np.int8), k.astype(bool)),
+        lambda k: (lax.div(k - 2, k + 1), lax.rem(k - 2, k + 1)),
+        lambda k: (k.max(), k.sum(), k.argmax(), jnp.sort(k)),
+        lambda k: (k + 2147483647) * 65537 - lax.div(k - 2147483647 - 1, -1 - 0 * k),  # wraps around
+    ],
+)
+def test_integers_in_c(function):
+    check_c(function, {"k": ((4,), np.int32)})
+
+
+def test_bytes_wrap_and_floats_saturate_in_c():
+    check_c(lambda k: (k + k, k * k, k - 200), {"k": ((5,), np.uint8)})
+    check_c(lambda x: ((x * 100).astype(jnp.int8), (x * 3e9).astype(jnp.int32)), VECTOR)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 200, 20))
+def test_random_functions_agree_in_c(first):
+    for seed in range(first, first + 20):
+        function, random = build(seed), np.random.default_rng(seed + 1)
+        draw = {"f": lambda s, r=random: r.standard_normal(s).astype(F), "b": lambda s, r=random: r.random(s) < 0.5}
+        arrays = [draw[np.dtype(d).kind]((BATCH, *shape)) for shape, d in INPUTS.values()]
+        rows = dict(zip(INPUTS, arrays, strict=True))
+        plain = simplify(graph_of(function, INPUTS))
+        guarded = simplify(add_nan_guard(plain, ["y0", "y1"]))
+        firm = ~near_ties(plain, rows)
+        want = answers(function, arrays)
+        assert worst_error([y[firm] for y in run_c(guarded, rows)], [y[firm] for y in want]) <= 2e-5, seed
+        for x in arrays[:3]:
+            x[::2, ..., 0] = np.nan
+        broken = interpret(guarded, rows).values()
+        assert all((np.isnan(a) == np.isnan(b)).all() for a, b in zip(run_c(guarded, rows), broken, strict=True)), seed
