@@ -9,7 +9,7 @@ from .._signature import next_name
 from . import _image as _image, _layers as _layers, _rules as _rules
 from ._interface import Argument, Interface
 from ._storage import ARENAS, Buffer, c_type, literal, place
-from ._writer import Writer
+from ._writer import VIEWS, Writer
 
 
 def write_body(writer: Writer, interface: Interface) -> None:
@@ -39,7 +39,8 @@ def direct_outputs(graph: Graph, interface: Interface) -> dict[int, Buffer]:
     arguments = {a.port.name: a for a in interface.outputs}
     found: dict[int, Buffer] = {}
     for name, t in graph.outputs:
-        if t.node is not None and not t.is_constant and name in arguments and id(t) not in found:
+        is_written = t.node is not None and not t.is_constant and t.node.op not in VIEWS
+        if is_written and name in arguments and id(t) not in found:
             found[id(t)] = Buffer(arguments[name].name, c_type(t.dtype), size(t.shape))
     return found
 

@@ -14,7 +14,7 @@ RESERVED = frozenset([
     "enum", "extern", "float", "for", "friend", "goto", "if", "inline", "int", "long", "new", "operator", "private",
     "protected", "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
     "switch", "template", "this", "throw", "try", "typedef", "union", "unsigned", "using", "virtual", "void",
-    "volatile", "while", "work", "state",
+    "volatile", "while", "work", "state", "lost", "best",
 ])  # fmt: skip
 
 
@@ -22,6 +22,12 @@ def identifier(text: str) -> str:
     """A name that C and C++ take."""
     name = safe(text) or "policy"
     return f"p_{name}" if name[0].isdigit() or name in RESERVED else name
+
+
+def argument_name(text: str) -> str:
+    """One that is none of the function's own variables, which have at most three characters or are reserved."""
+    name = identifier(text)
+    return name if len(name) > 3 else f"p_{name}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +67,7 @@ def interface_of(program: Program, name: str) -> Interface:
     sign, taken = program.signature, set[str]()
 
     def argument(port: Port, name: str) -> Argument:
-        base = given = identifier(name)
+        base = given = argument_name(name)
         count = 1
         while given in taken:
             count += 1

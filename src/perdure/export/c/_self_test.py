@@ -18,12 +18,12 @@ HEAD = """\
 #include "{name}.h"
 
 #include <math.h>
-#include <stdio.h>
-
-static int differs(float a, float b) {{
+#include <stdio.h>"""
+DIFFERS = """\
+static int differs(float a, float b) {
     const float d = a > b ? a - b : b - a, size = b < 0.0f ? -b : b;
     return !(a == b) && !(a != a && b != b) && !(d <= 1e-4f * (1.0f + size));
-}}"""
+}"""
 
 
 def golden_rows(program: Program, golden: Arrays) -> tuple[Arrays, Arrays, int]:
@@ -95,6 +95,8 @@ def write_self_test(program: Program, name: str, golden: Arrays) -> str:
     arrays |= {f"out_state_{a.name}": outputs[next_name(a.port.name)] for a in interface.state}
     arrays["out_lost"] = lost
     parts = [HEAD.format(prefix=name, name=name, rows=len(lost), broken=num_broken)]
+    if any(a.port.dtype.kind == "f" for a in (*interface.outputs, *interface.state)):
+        parts.append(DIFFERS)
     parts += [constant_array(key, value) for key, value in arrays.items()]
     main = [
         f"static {interface.prefix}_workspace work;",
