@@ -18,7 +18,7 @@ from export_c_support import (
     rows_from_bytes,
     run,
 )
-from export_policies import OBSERVATION, POLICIES, Stateless, continuous, discrete, mlp, recurrent
+from export_policies import CONTINUOUS, OBSERVATION, POLICIES, Stateless, continuous, discrete, mlp, recurrent
 from export_support import worst_error
 
 import perdure.export._targets as targets
@@ -30,6 +30,7 @@ from perdure.export._observations import broken_inputs, make_inputs
 from perdure.export._program import lower
 from perdure.export._tolerance import near_ties
 from perdure.export.c import build, load, write_c
+from perdure.export.c._interface import argument_name
 from perdure.space import Box, Dict, Discrete
 
 pytestmark = needs_compiler
@@ -240,6 +241,21 @@ def test_names_that_c_reserves_and_names_that_collide_are_changed(tmp_path):
     observation = {"a.b": np.array([0.1, 0.2]), "a_b": np.array([0.5, 0.25]), "ß*/": 2}
     source = write(tmp_path, Odd(space, Box(-9, 9, (2,)), None), name="2 fast-int.v1")
     np.testing.assert_allclose(load(build(source))(observation), [3.1, 2.7], atol=1e-6)
+
+
+def test_an_argument_is_named_as_no_variable_of_the_function():
+    assert [argument_name(name) for name in ("x", "lost", "for", "action.x")] == ["p_x", "p_lost", "p_for", "action_x"]
+
+
+def test_an_action_may_be_a_part_of_the_observation_as_it_is(tmp_path):
+    class Plain(Stateless):
+        def choose(self, observation, action_mask):
+            return {"left": observation[:, 1], "right": observation[0] * 2.0}
+
+    played = load(build(write(tmp_path, Plain(Box(-1, 1, (2, 2)), Dict(left=CONTINUOUS, right=CONTINUOUS), None))))
+    answer = played(np.array([[0.1, 0.25], [0.3, 0.5]]))
+    np.testing.assert_array_equal(answer["left"], [0.25, 0.5])
+    np.testing.assert_allclose(answer["right"], [0.2, 0.5])
 
 
 def test_any_byte_but_zero_is_a_legal_action(tmp_path):
