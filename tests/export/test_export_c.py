@@ -117,7 +117,7 @@ def test_the_self_test_notices_a_changed_weight(tmp_path):
     export(continuous(), tmp_path / "deploy", ["c"], num_observations=50)
     source = tmp_path / "deploy" / "policy.c"
     text = source.read_text()
-    at = text.index("0.", text.index("static const float w_net_layers_2__bias"))
+    at = text.index("0.", text.index("static const float w_net_layers_2_bias"))
     source.write_text(f"{text[:at]}7.{text[at + 2 :]}")
     run(*compiler("gcc"), source, tmp_path / "deploy" / "policy_test.c", "-o", tmp_path / "test", "-lm")
     done = subprocess.run([tmp_path / "test"], capture_output=True, text=True)

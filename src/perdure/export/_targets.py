@@ -42,6 +42,12 @@ def require_c() -> None:
     require_compiler()
 
 
+def write_weights_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .weights._target import write
+
+    return write(program, directory, name)
+
+
 def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
     return []
 
@@ -64,6 +70,7 @@ class Target:
 TARGETS = {
     "onnx": Target("onnx", write_onnx_target, "onnx_runner.py", require_onnx),
     "c": Target("c", write_c_target, "c_runner.py", require_c, finish_c_target),
+    "weights": Target("weights", write_weights_target, "weights_runner.py"),
 }
 
 
