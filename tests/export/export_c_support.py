@@ -49,7 +49,8 @@ def program_of(graph: Graph) -> Program:
     inputs = tuple(Port(t.name, tuple(t.shape[1:]), t.dtype) for t in graph.inputs)
     outputs = tuple(Port(name, tuple(t.shape[1:]), t.dtype) for name, t in graph.outputs)
     sign = Signature(inputs, outputs, lambda *x: x, {})
-    return Program(sign, graph, graph, {"policy": "test", "perdure_version": "0"})
+    metadata = {"policy": "test", "perdure_version": "0", "signature": "{}"}
+    return Program(sign, graph, graph, metadata)
 
 
 def run_c(graph: Graph, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:

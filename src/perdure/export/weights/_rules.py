@@ -88,7 +88,8 @@ def plain_expression(node: Node, x: list[str]) -> str:
     a, kind = node.attrs, node.inputs[0].dtype.kind
     match node.op:
         case "Div" | "Rem" if kind != "f":
-            return f"{'divide' if node.op == 'Div' else 'remainder'}({x[0]}, {x[1]})"
+            a, b = map(typed, node.inputs, x)
+            return f"{'divide' if node.op == 'Div' else 'remainder'}({a}, {b})"
         case "Where":
             return SYMBOLS["Where"].format(
                 x[0], *(typed(t, text) for t, text in zip(node.inputs[1:], x[1:], strict=True))
@@ -106,7 +107,7 @@ def plain_expression(node: Node, x: list[str]) -> str:
         case "Reshape":
             return f"{x[0]}.reshape{shape_text(a['shape'], is_open=True)}"
         case "Broadcast":
-            return f"np.broadcast_to({x[0]}, {shape_text(node.out.shape)})"
+            return f"np.broadcast_to({typed(node.inputs[0], x[0])}, {shape_text(node.out.shape)})"
         case "Transpose":
             return f"{x[0]}.transpose{tuple(a['perm'])}"
         case "Concat":
