@@ -89,12 +89,16 @@ def test_random_functions_agree_elsewhere(first):
         plain = simplify(graph_of(function, INPUTS))
         guarded = simplify(add_nan_guard(plain, ["y0", "y1"]))
         firm = ~near_ties(plain, rows)
-        want = answers(function, arrays)
-        for name, run in BACKENDS.items():
-            assert worst_error([y[firm] for y in run(guarded, rows)], [y[firm] for y in want]) <= 2e-5, (name, seed)
-        for x in arrays[:3]:
+        want = [y[firm] for y in answers(function, arrays)]
+        broken = [x.copy() for x in arrays]
+        for x in broken[:3]:
             x[::2, ..., 0] = np.nan
-        broken = interpret(guarded, rows).values()
+        both = {name: np.concatenate([x, y]) for name, x, y in zip(INPUTS, arrays, broken, strict=True)}
+        lost = interpret(guarded, dict(zip(INPUTS, broken, strict=True))).values()
         for name, run in BACKENDS.items():
-            pairs = zip(run(guarded, rows), broken, strict=True)
-            assert all((np.isnan(a) == np.isnan(b)).all() for a, b in pairs), (name, seed)
+            if name == "stablehlo" and seed % 4:
+                continue  # its rules are JAX's own functions, and it takes the most time
+            got = run(guarded, both)
+            assert worst_error([y[:BATCH][firm] for y in got], want) <= 2e-5, (name, seed)
+            pairs = zip(got, lost, strict=True)
+            assert all((np.isnan(a[BATCH:]) == np.isnan(b)).all() for a, b in pairs), (name, seed)

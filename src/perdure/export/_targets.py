@@ -48,6 +48,12 @@ def write_weights_target(program: Program, directory: Path, name: str) -> list[s
     return write(program, directory, name)
 
 
+def write_stablehlo_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .stablehlo._target import write
+
+    return write(program, directory, name)
+
+
 def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
     return []
 
@@ -71,6 +77,7 @@ TARGETS = {
     "onnx": Target("onnx", write_onnx_target, "onnx_runner.py", require_onnx),
     "c": Target("c", write_c_target, "c_runner.py", require_c, finish_c_target),
     "weights": Target("weights", write_weights_target, "weights_runner.py"),
+    "stablehlo": Target("stablehlo", write_stablehlo_target, "stablehlo_runner.py"),
 }
 
 

@@ -88,8 +88,8 @@ def plain_expression(node: Node, x: list[str]) -> str:
     a, kind = node.attrs, node.inputs[0].dtype.kind
     match node.op:
         case "Div" | "Rem" if kind != "f":
-            a, b = map(typed, node.inputs, x)
-            return f"{'divide' if node.op == 'Div' else 'remainder'}({a}, {b})"
+            first, second = map(typed, node.inputs, x)
+            return f"{'divide' if node.op == 'Div' else 'remainder'}({first}, {second})"
         case "Where":
             return SYMBOLS["Where"].format(
                 x[0], *(typed(t, text) for t, text in zip(node.inputs[1:], x[1:], strict=True))
