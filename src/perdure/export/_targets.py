@@ -54,6 +54,22 @@ def write_stablehlo_target(program: Program, directory: Path, name: str) -> list
     return write(program, directory, name)
 
 
+def write_torchscript_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .torch._target import write_torchscript
+
+    return write_torchscript(program, directory, name)
+
+
+def write_torch_export_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .torch._target import write_torch_export
+
+    return write_torch_export(program, directory, name)
+
+
+def require_torch() -> None:
+    import_extra("torch", "torch")
+
+
 def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
     return []
 
@@ -78,6 +94,8 @@ TARGETS = {
     "c": Target("c", write_c_target, "c_runner.py", require_c, finish_c_target),
     "weights": Target("weights", write_weights_target, "weights_runner.py"),
     "stablehlo": Target("stablehlo", write_stablehlo_target, "stablehlo_runner.py"),
+    "torchscript": Target("torchscript", write_torchscript_target, "torch_runner.py", require_torch),
+    "torch-export": Target("torch-export", write_torch_export_target, "torch_runner.py", require_torch),
 }
 
 

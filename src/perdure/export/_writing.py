@@ -7,11 +7,11 @@ from perdure._core import ExportError
 
 from ._graph import Node
 
-WriteRule = Callable[[Any, Node], Any]
+WriteRule = Callable[..., Any]
 
 
 class WriteRules(dict[str, WriteRule]):
-    """`rule(writer, node)` by operator."""
+    """`rule(writer, node, *arguments)` by operator."""
 
     def writes(self, *ops: str) -> Callable[[WriteRule], WriteRule]:
         """Decorator: this rule writes these operators."""
@@ -22,9 +22,12 @@ class WriteRules(dict[str, WriteRule]):
 
         return register
 
-    def write(self, target: str, writer: Any, node: Node) -> None:
-        """Raises: ExportError for an operator that the target lacks."""
+    def write(self, target: str, writer: Any, node: Node, *arguments: Any) -> Any:
+        """What the rule gives.
+
+        Raises: ExportError for an operator that the target lacks.
+        """
         rule = self.get(node.op)
         if rule is None:
             raise ExportError(f"{node.where}: {target} has no counterpart of {node.op}")
-        rule(writer, node)
+        return rule(writer, node, *arguments)
