@@ -2,25 +2,27 @@
 
 import runpy
 import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
 
 import perdure.export._export as exporting
-from perdure.export._run import RUNNERS, Answer, Job
+from perdure.export._run import RUNNERS, Answer, Job, Runner
 from perdure.export._runners.replay import run_sequence, run_slices
 from perdure.export._targets import TARGETS
 
 
-class InProcessRunner:
-    """Answers as `perdure.export._run.Runner` does."""
+class InProcessRunner(Runner):
+    """Answers as the process would."""
 
     def __init__(self, script: str):
         self.script = script
 
     def submit(self, model: Path, job: Job) -> None:
         open_model = runpy.run_path(str(RUNNERS / self.script))["open_model"]
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as the process does
             opened = open_model(str(model), Path(folder))
             prepare = opened["prepare"]
             flat = run_slices(prepare, job.flat, job.slices)

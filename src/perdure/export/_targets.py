@@ -60,6 +60,12 @@ def write_torchscript_target(program: Program, directory: Path, name: str) -> li
     return write_torchscript(program, directory, name)
 
 
+def finish_torchscript_target(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
+    from .torch._target import write_cpp
+
+    return write_cpp(program, directory, name, golden)
+
+
 def write_torch_export_target(program: Program, directory: Path, name: str) -> list[str]:
     from .torch._target import write_torch_export
 
@@ -94,7 +100,9 @@ TARGETS = {
     "c": Target("c", write_c_target, "c_runner.py", require_c, finish_c_target),
     "weights": Target("weights", write_weights_target, "weights_runner.py"),
     "stablehlo": Target("stablehlo", write_stablehlo_target, "stablehlo_runner.py"),
-    "torchscript": Target("torchscript", write_torchscript_target, "torch_runner.py", require_torch),
+    "torchscript": Target(
+        "torchscript", write_torchscript_target, "torch_runner.py", require_torch, finish_torchscript_target
+    ),
     "torch-export": Target("torch-export", write_torch_export_target, "torch_runner.py", require_torch),
 }
 

@@ -4,14 +4,13 @@ import numpy as np
 
 from perdure._core import ExportError
 
+from .._golden import golden_rows
 from .._program import Program
 from .._signature import next_name
+from .._tolerance import Arrays
 from ._interface import Argument, Interface, interface_of
 from ._storage import c_type, constant_array
 
-MAX_BYTES = 64 * 1024  # of inputs
-MAX_ROWS = 16
-Arrays = dict[str, np.ndarray]
 HEAD = """\
 /* Asks {prefix}.c {rows} golden vectors, the last {broken} of them broken; returns 0 if it answers as the policy did. */
 
@@ -24,25 +23,6 @@ static int differs(float a, float b) {
     const float d = a > b ? a - b : b - a, size = b < 0.0f ? -b : b;
     return !(a == b) && !(a != a && b != b) && !(d <= 1e-4f * (1.0f + size));
 }"""
-
-
-def golden_rows(program: Program, golden: Arrays) -> tuple[Arrays, Arrays, int]:
-    """Inputs and outputs by port, some good rows and then some broken ones, and the number of the latter."""
-    row_bytes = sum(x[:1].nbytes for k, x in golden.items() if k.startswith("input:"))
-    limit = int(np.clip(MAX_BYTES // max(row_bytes, 1), 2, MAX_ROWS))
-    num_broken = 0
-
-    def rows(side: str, name: str) -> np.ndarray:
-        nonlocal num_broken
-        parts = [golden[f"{side}:{name}"][:limit]]
-        if (broken := golden.get(f"broken_{side}:{name}")) is not None:
-            parts.append(broken[: limit // 2])
-            num_broken = len(parts[-1])
-        return np.concatenate(parts)
-
-    sign = program.signature
-    inputs = {port.name: rows("input", port.name) for port in sign.inputs}
-    return inputs, {port.name: rows("output", port.name) for port in sign.outputs}, num_broken
 
 
 def lost_rows(program: Program, outputs: Arrays) -> np.ndarray:

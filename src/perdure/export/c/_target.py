@@ -7,9 +7,10 @@ from pathlib import Path
 from perdure._core import ExportError
 
 from .._program import Program
+from .._tolerance import Arrays
 from ._build import require_compiler
 from ._compile import compile_program
-from ._self_test import Arrays, write_self_test
+from ._self_test import write_self_test
 from ._write import write_c
 
 SELF_TEST_SECONDS = 60

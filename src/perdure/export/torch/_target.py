@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 from .._program import Program
+from .._tolerance import Arrays
+from ._cpp import write_loader
 from ._module import GraphModule
 from ._rules import dtype_of
 
@@ -34,6 +36,13 @@ def write_torchscript(program: Program, directory: Path, name: str) -> list[str]
         warnings.simplefilter("ignore")  # that TorchScript is deprecated, and that shapes are read while tracing
         traced = torch.jit.trace(GraphModule(program.graph), examples(program), check_trace=False)
         torch.jit.save(traced, str(directory / file), _extra_files=signature_file(program))
+    return [file]
+
+
+def write_cpp(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
+    """The C++ program beside the TorchScript file. Not compiled here: that takes a compiler and half a minute."""
+    file = f"{name}_torch.cpp"
+    (directory / file).write_text(write_loader(program, name, golden))
     return [file]
 
 
