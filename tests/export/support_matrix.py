@@ -11,8 +11,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import perdure.export._export as exporting  # noqa: E402
 from export_in_process import InProcessRunner, installed_targets  # noqa: E402
+
+import perdure.export._export as exporting  # noqa: E402
 from perdure._core import ExportError  # noqa: E402
 from perdure.export._targets import TARGETS  # noqa: E402
 from policy_kinds import KINDS, make  # noqa: E402
