@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_backends import BACKENDS
+from export_backends import BACKENDS, tflite_lacks
 from export_support import F, answers, graph_of, sample, worst_error
 from jax import lax
 from test_export_fuzz import BATCH, INPUTS, build
@@ -23,6 +23,7 @@ from test_export_primitives import (
     named,
 )
 
+from perdure._core import ExportError
 from perdure.export._interpret import interpret
 from perdure.export._nan_guard import add_nan_guard
 from perdure.export._passes import simplify
@@ -42,6 +43,10 @@ def check(function, inputs, tolerance=1e-5):
     both = {name: np.concatenate([x, y]) for name, x, y in zip(inputs, arrays, broken, strict=True)}
     reference = interpret(guarded, dict(zip(inputs, broken, strict=True)))
     for name, run in BACKENDS.items():
+        if name == "tflite" and tflite_lacks(guarded):
+            with pytest.raises(ExportError, match=r"TFLite has no|LiteRT on a CPU runs no"):
+                run(guarded, both)
+            continue
         got = run(guarded, both)
         assert worst_error([y[:7] for y in got], want) <= tolerance, name
         assert worst_error([y[7:] for y in got], reference.values()) <= 1e-4, name
@@ -96,8 +101,8 @@ def test_random_functions_agree_elsewhere(first):
         both = {name: np.concatenate([x, y]) for name, x, y in zip(INPUTS, arrays, broken, strict=True)}
         lost = interpret(guarded, dict(zip(INPUTS, broken, strict=True))).values()
         for name, run in BACKENDS.items():
-            if name == "stablehlo" and seed % 4:
-                continue  # its rules are JAX's own functions, and it takes the most time
+            if (name == "stablehlo" and seed % 4) or (name == "tflite" and tflite_lacks(guarded)):
+                continue  # the rules of StableHLO are JAX's own functions, and it takes the most time
             got = run(guarded, both)
             assert worst_error([y[:BATCH][firm] for y in got], want) <= 2e-5, (name, seed)
             pairs = zip(got, lost, strict=True)

@@ -76,6 +76,17 @@ def require_torch() -> None:
     import_extra("torch", "torch")
 
 
+def write_tflite_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .tflite._target import write
+
+    return write(program, directory, name)
+
+
+def require_tflite() -> None:
+    for module in ("ai_edge_litert.interpreter", "flatbuffers"):
+        import_extra(module, "tflite")
+
+
 def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
     return []
 
@@ -100,6 +111,7 @@ TARGETS = {
     "c": Target("c", write_c_target, "c_runner.py", require_c, finish_c_target),
     "weights": Target("weights", write_weights_target, "weights_runner.py"),
     "stablehlo": Target("stablehlo", write_stablehlo_target, "stablehlo_runner.py"),
+    "tflite": Target("tflite", write_tflite_target, "tflite_runner.py", require_tflite),
     "torchscript": Target(
         "torchscript", write_torchscript_target, "torch_runner.py", require_torch, finish_torchscript_target
     ),
