@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -136,6 +137,13 @@ def test_an_export_that_differs_is_not_written(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match=r"(?s)export to c: .* give another answer.*policy: action.*c: action"):
         export(continuous(), tmp_path / "deploy", ["c"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    policy = continuous()
+    broken = eqx.tree_at(lambda p: p.net.layers[1].bias, policy, policy.net.layers[1].bias.at[3].set(jnp.nan))
+    with pytest.raises(ExportError, match=r"export to c: 'net\.layers\[1\]\.bias'\[3\] is nan"):
+        export(broken, tmp_path / "deploy", ["c"])
 
 
 @pytest.mark.parametrize("kind", POLICIES)

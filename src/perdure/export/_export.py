@@ -63,7 +63,14 @@ def export(
     try:
         runners = {target.name: Runner(target.runner) for target in found}
         try:
-            program = lower(policy, name=name, action_mask=action_mask, nan_guard=nan_guard, outputs=outputs)
+            program = lower(
+                policy,
+                target=", ".join(runners),
+                name=name,
+                action_mask=action_mask,
+                nan_guard=nan_guard,
+                outputs=outputs,
+            )
             case = make_case(policy, program, max(num_observations, 1), seed, observations, nan_guard)
             rows, files = prove(program, case, found, runners, temporary, name)
         finally:
