@@ -7,6 +7,7 @@ Every peer is a process of its own, all pinned to one core. They take turns, rou
 counts, so noise on the machine hits all alike. Seconds are CPU seconds, but for the time to solve, which is on the clock.
 """
 
+import itertools
 import json
 import os
 import statistics
@@ -133,9 +134,7 @@ if __name__ == "__main__":
             title = f"{name.upper()}, two layers of {width}, batch 256, one update a step, by capacity of the buffer, one core"
             print_table(title, compare(peers, 5), peers[0], "updates/s")
     if "host" in parts:
-        for task in ("Pendulum-v1", "InvertedPendulum-v5"):
-            peers = [f"perdure_host {task}", f"sbx_host {task}"]
-            title = (
-                f"SAC on Gymnasium's {task}: one environment, two layers of 256, batch 256, one update a step, one core"
-            )
+        for task, width in itertools.product(("Pendulum-v1", "InvertedPendulum-v5"), (64, 256)):
+            peers = [f"perdure_host {task} {width}", f"sbx_host {task} {width}"]
+            title = f"SAC on Gymnasium's {task}: one environment, two layers of {width}, batch 256, one update a step, one core"
             print_table(title, compare(peers, 5), peers[0])

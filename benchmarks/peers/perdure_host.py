@@ -1,4 +1,4 @@
-"""Perdure's SAC on one environment of Gymnasium; argument: its name."""
+"""Perdure's SAC on one environment of Gymnasium; arguments: its name, width."""
 
 import sys
 import time
@@ -13,9 +13,9 @@ from perdure.env.adapter import make_host
 from perdure.policy import MLPSACPolicy
 
 import_seconds = time.process_time()
-env = make_host(sys.argv[1])
+env, width = make_host(sys.argv[1]), int(sys.argv[2])
 algorithm = SAC(num_envs=1, num_steps=1, num_updates=1, batch_size=256, capacity=20_000, learning_starts=256)
-policy = MLPSACPolicy(env, hidden_sizes=(256, 256), activation=jax.nn.relu, key=jr.key(0))
+policy = MLPSACPolicy(env, hidden_sizes=(width, width), activation=jax.nn.relu, key=jr.key(0))
 state = algorithm.init(env, policy, key=jr.key(1))
 
 

@@ -1,4 +1,4 @@
-"""SBX's SAC on one environment of Gymnasium; argument: its name."""
+"""SBX's SAC on one environment of Gymnasium; arguments: its name, width."""
 
 import sys
 import time
@@ -11,7 +11,8 @@ from sbx import SAC
 
 import_seconds = time.process_time()
 settings = {"batch_size": 256, "buffer_size": 20_000, "learning_starts": 256, "train_freq": 1, "gradient_steps": 1}
-policy_kwargs = {"net_arch": [256, 256], "activation_fn": nn.relu}
+width = int(sys.argv[2])
+policy_kwargs = {"net_arch": [width, width], "activation_fn": nn.relu}
 model: Any = SAC("MlpPolicy", sys.argv[1], policy_kwargs=policy_kwargs, **settings)
 
 

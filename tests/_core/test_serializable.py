@@ -145,8 +145,8 @@ def forge(path, change):
         (lambda c: c[:-20] + struct.pack("<Q", 2**63) + c[-12:], "description claims"),
         (lambda c: bytes(32) + c[32:], "fingerprint is not that of the description"),
         (lambda c: c.replace(b"'shape': (), }    ", b"'shape': (2**9,)}", 1), "array"),
-        (lambda c: c.replace(b"'shape': (), }     ", b"'shape': (99999,)} ", 1), "array is"),
-        (lambda c: c.replace(b"'<f8'", b"'|O8'", 1), "array is object"),
+        (lambda c: c.replace(b"'shape': (), }     ", b"'shape': (99999,)} ", 1), "array has the header"),
+        (lambda c: c.replace(b"'<f8'", b"'|O8'", 1), "array has the header .*O8"),
         (lambda c: c[:32] + c[32:168] + c[32:], "follow the last array"),
     ],
 )

@@ -324,6 +324,12 @@ def test_algorithms_refuse_a_policy_of_another_kind():
         algorithm.init(CARTPOLE, policy, key=jr.key(0))
 
 
+@pytest.mark.parametrize("algorithm", [SAC(), TQC()])
+def test_soft_actors_of_choices_are_for_discrete_sac(algorithm):
+    with pytest.raises(TypeError, match=r"action_space is Discrete.* needs a Box. Use DiscreteSAC"):
+        algorithm.init(CARTPOLE, MLPSACPolicy(CARTPOLE, key=jr.key(0)), key=jr.key(0))
+
+
 def test_a_policy_with_a_memory_needs_settings_that_suit_it():
     def refused(algorithm, policy, message):
         with pytest.raises(ValueError, match=message):

@@ -139,9 +139,7 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     training = subprocess.Popen([PERDURE, *arguments], cwd=tmp_path, **pipes)
     curve = tmp_path / "run/learning_curve.csv"
-    deadline = time.monotonic() + 300
-    while not (curve.exists() and curve.stat().st_size) and training.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for(lambda: curve.exists() and curve.stat().st_size, training)
     training.send_signal(signal.SIGINT)
     printed, errors = training.communicate(timeout=300)
     assert training.returncode == 0, errors
@@ -149,6 +147,56 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path):
     steps = read_policy_header(tmp_path / "run/policy.safetensors").metadata["steps"]
     assert 0 < steps < 20_000_000
     assert f"{steps:,} steps" in " ".join(printed.split())
+
+
+def metrics_in(path):
+    """The rows of a learning curve without what depends on the clock."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: x for name, x in row.items() if name not in ("seconds", "steps_per_second")} for row in rows]
+
+
+def wait_for(found, process):
+    deadline = time.monotonic() + 300
+    while not found() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert found()
+
+
+def test_a_killed_training_is_resumed_and_ends_the_same(tmp_path):
+    arguments = ["train", "dqn", "CartPole-v1", "--total-timesteps", "100_000", "--hidden-sizes", "8", "--out"]
+    perdure(*arguments, "whole", cwd=tmp_path)
+    training = subprocess.Popen([PERDURE, *arguments, "killed"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    saves = tmp_path / "killed/saves"
+    wait_for(lambda: saves.exists() and len(list(saves.glob("CartPole_*"))) > 1, training)
+    training.kill()
+    assert training.wait() != 0
+    refused = perdure(*arguments, "killed", cwd=tmp_path, check=False)
+    assert refused.returncode == 1
+    assert "holds a training that did not end. Go on with it: perdure resume killed." in " ".join(
+        refused.stderr.split()
+    )
+    printed = perdure("resume", "killed", cwd=tmp_path).stdout
+    assert "100,000 steps" in " ".join(printed.split())
+    whole, killed = (tmp_path / name / "policy.safetensors" for name in ("whole", "killed"))
+    assert whole.read_bytes() == killed.read_bytes()
+    assert metrics_in(whole.with_name("learning_curve.csv")) == metrics_in(killed.with_name("learning_curve.csv"))
+    assert len(list(saves.glob("CartPole_*"))) == 2
+    done = perdure("resume", "killed", cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "To train for longer, add --total-timesteps" in " ".join(done.stderr.split())
+    perdure("resume", "killed", "--total-timesteps", "101_000", cwd=tmp_path)
+    assert read_policy_header(killed).metadata["steps"] == 101_008  # whole iterations
+    # and the same folders for the commands that show what is saved
+    printed = perdure("inspect", "killed/saves/CartPole_101008", cwd=tmp_path).stdout
+    for text in ("101,008", "buffer_state.safetensors", "(checked)", "learning_rate", "policy.observation_space"):
+        assert text in printed
+    printed = " ".join(perdure("diff", "whole", "killed", cwd=tmp_path).stdout.split())
+    assert "the policies act differently on" in printed
+    assert "metadata.steps" in printed
+    printed = " ".join(perdure("diff", "whole/saves/CartPole_100000", "whole", cwd=tmp_path).stdout.split())
+    assert "the policies act differently on 0.00%; the largest difference is 0." in printed
+    assert perdure("evaluate", "killed/saves/CartPole_101008", "--episodes", "3", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from jax import random as jr
 
 from perdure import models
-from perdure._core import FileFormatError, leaf_to_numpy, leaves_with_paths
+from perdure._core import FileFormatError, dumps_json, leaf_to_numpy, leaves_with_paths, sha256
 from perdure.checkpoint import save
 from perdure.env import TimeLimit, make
 from perdure.env.classic_control import CartPole
@@ -180,7 +180,8 @@ def test_metadata_without_a_field_is_named(tmp_path):
     path = tmp_path / "a" / "metadata.json"
     whole = json.loads(path.read_text())
     for field in ("algorithm", "settings", "policy", "env", "files", "metadata"):
-        path.write_text(json.dumps({name: value for name, value in whole.items() if name != field}))
+        head = {name: value for name, value in whole.items() if name not in (field, "digest")}
+        path.write_bytes(dumps_json({**head, "digest": sha256(dumps_json(head))}))
         with pytest.raises(FileFormatError, match=rf"metadata\.json: '{field}' is missing"):
             Agent.load(tmp_path / "a")
 
@@ -191,7 +192,7 @@ def test_a_damaged_file_is_named(tmp_path):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(FileFormatError, match=r"optim_state.safetensors: not the file"):
+    with pytest.raises(FileFormatError, match=r"optim_state.safetensors: not what was saved"):
         Agent.load(tmp_path / "a")
 
 

@@ -9,22 +9,39 @@ from ._errors import (
     FileFormatError as FileFormatError,
     FingerprintError as FingerprintError,
     MissingExtraError as MissingExtraError,
+    SaveError as SaveError,
     import_extra as import_extra,
+    save_error as save_error,
 )
 from ._files import (
     atomic_write as atomic_write,
     fsync_directory as fsync_directory,
+    make_directories as make_directories,
+    open_regular as open_regular,
     read_bytes as read_bytes,
     sha256 as sha256,
     with_suffix as with_suffix,
+    write_new as write_new,
 )
-from ._json import dumps_json as dumps_json, loads_json as loads_json
+from ._json import (
+    MAX_BYTES as MAX_BYTES,
+    dumps_json as dumps_json,
+    loads_json as loads_json,
+    readable as readable,
+)
 from ._leaves import (
     describe_leaf as describe_leaf,
     is_stored as is_stored,
     leaf_from_numpy as leaf_from_numpy,
     leaf_to_numpy as leaf_to_numpy,
     leaves_with_paths as leaves_with_paths,
+)
+from ._leftovers import (
+    LEFTOVER as LEFTOVER,
+    aside as aside,
+    locked as locked,
+    remove as remove,
+    tidy as tidy,
 )
 from ._rebuild import rebuild as rebuild
 from ._registry import lookup as lookup, name_of as name_of, register as register

@@ -115,13 +115,14 @@ def _differences(expected: Any, found: Any, path: str, root: str) -> Iterator[st
     same_kind = type(expected) is type(found) and (not isinstance(expected, dict) or expected.keys() == found.keys())
     if not same_kind or (isinstance(expected, dict) and expected.get("class") != found.get("class")):
         return  # another thing altogether; its members say nothing
+    our_names, their_members = dict(ours), dict(theirs)
     for name, member in ours:
-        if name in dict(theirs):
-            yield from _differences(member, dict(theirs)[name], name, root)
+        if name in their_members:
+            yield from _differences(member, their_members[name], name, root)
         elif need == have:  # a tuple of another length has been reported as such
             yield f"{name}: file has nothing, this {root} has {_text(member)}"
     if need == have:
-        yield from (f"{n}: file has {_text(m)}, this {root} has nothing" for n, m in theirs if n not in dict(ours))
+        yield from (f"{n}: file has {_text(m)}, this {root} has nothing" for n, m in theirs if n not in our_names)
     order, file_order = [name for name, _ in ours], [name for name, _ in theirs]
     if order != file_order and sorted(order) == sorted(file_order) and "class" in expected:
         yield f"{path}: file has the fields in the order {', '.join(file_order)}, this {root} has {', '.join(order)}"

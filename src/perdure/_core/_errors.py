@@ -5,6 +5,7 @@ was wanted and the mend.
 """
 
 import importlib
+from pathlib import Path
 from types import ModuleType
 
 
@@ -14,6 +15,16 @@ class FileFormatError(ValueError):
 
 class FingerprintError(ValueError):
     """A file holds another structure than the one it is loaded into; the message names the fields that differ."""
+
+
+class SaveError(OSError):
+    """A disk refused a save, for the reason in `errno`; the message says what is there now."""
+
+
+def save_error(path: Path, error: OSError, *, in_place: bool) -> SaveError:
+    """What a disk's refusal means for what was to be saved at `path`."""
+    now = "It is in place, but may not outlast a power failure" if in_place else "What was there before is unchanged"
+    return SaveError(error.errno, f"saving {path} failed: {error.strerror or error}. {now}")
 
 
 class ExportError(ValueError):

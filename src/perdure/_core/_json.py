@@ -8,7 +8,10 @@ from ._errors import FileFormatError
 
 MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 320  # a description nests up to four brackets a level
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+MAX_VALUES = 2**18  # keys and values; of a hundred bytes of memory each, where the text needs two or three
+MAX_MARKS = 2**21  # quotation marks and backslashes, which take the longest to read
+# Takes each string in one go, also one that never ends, so that no text makes it slow.
+_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
 
 
@@ -20,19 +23,28 @@ def dumps_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
-def _depth(text: str) -> int:
+def _check_size(text: str, max_depth: int) -> None:
+    """Refuse what would take much time or memory to parse."""
+    marks = text.count('"') + text.count("\\")
+    if marks > MAX_MARKS:
+        raise FileFormatError(f"JSON with {marks} quotation marks and backslashes; at most {MAX_MARKS} are read.")
+    bare = _STRINGS.sub("", text)
+    opened, closed = bare.count("[") + bare.count("{"), bare.count("]") + bare.count("}")
+    values = bare.count(",") + bare.count(":") + max(opened, closed)
+    if values > MAX_VALUES:
+        raise FileFormatError(f"JSON of {values} keys and values; at most {MAX_VALUES} are read.")
     depth = deepest = 0
-    for bracket in _BRACKETS.finditer(_STRINGS.sub("", text)):
+    for bracket in _BRACKETS.finditer(bare):
         depth += 1 if bracket.group() in "[{" else -1
         deepest = max(deepest, depth)
-    return deepest
+    if deepest > max_depth:
+        raise FileFormatError(f"JSON nested {deepest} deep; at most {max_depth} is read.")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, _ in pairs if members.pop(name, pairs) is pairs)
         raise FileFormatError(f"JSON object has the key {twice[:80]!r} twice.")
     return members
 
@@ -57,15 +69,14 @@ def _float(literal: str) -> float:
 def loads_json(data: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """The value of a JSON text from an untrusted file.
 
-    Raises: FileFormatError for more than `max_bytes` or `max_depth`, duplicate keys, NaN or infinities (also by
-    overflow), integers of more than 20 characters, lone surrogates, and whatever is not UTF-8 or not JSON.
+    Raises: FileFormatError for more than `max_bytes`, `max_depth` or one of the other limits above, duplicate keys, NaN or
+    infinities (also by overflow), integers of more than 20 characters, lone surrogates, and whatever is not UTF-8 or not JSON.
     """
     if len(data) > max_bytes:
         raise FileFormatError(f"JSON of {len(data)} bytes; at most {max_bytes} are read.")
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
-        if (depth := _depth(text)) > max_depth:
-            raise FileFormatError(f"JSON nested {depth} deep; at most {max_depth} is read.")
+        _check_size(text, max_depth)
         value = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_int, parse_float=_float
         )
@@ -76,3 +87,14 @@ def loads_json(data: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int 
     except (ValueError, RecursionError) as error:  # includes JSONDecodeError, UnicodeDecodeError, UnicodeEncodeError
         raise FileFormatError(f"JSON cannot be read: {error.__class__.__name__} {str(error)[:120]}") from error
     return value
+
+
+def readable(value: Any) -> Any:
+    """`value` as `loads_json` will give it back: a copy.
+
+    Raises: ValueError for what would be written but not read again, such as very long integers; as `dumps_json`.
+    """
+    try:
+        return loads_json(dumps_json(value), max_bytes=MAX_BYTES - 4096)  # a file adds a few digests to it
+    except FileFormatError as error:
+        raise ValueError(f"this would be saved, but not read again: {error} Shorten it, or make it text.") from error

@@ -27,7 +27,7 @@ from ._json import dumps_json
 from ._leaves import check_shape, dtype_named, escape, leaf_from_numpy
 from ._registry import lookup
 
-MAX_STATIC_ENTRIES = 2**24  # of all static arrays together; a 1080p colour image has 6 million
+MAX_STATIC_BYTES = 2**25  # of all static arrays together; a 1080p colour image has 6 million
 
 
 def rebuild(description: Any, arrays: Mapping[str, np.ndarray], *, root: str = "policy") -> Any:
@@ -51,7 +51,7 @@ class _Builder:
     def __init__(self, arrays: Mapping[str, np.ndarray]):
         self.arrays = arrays
         self.used: set[str] = set()
-        self.static_entries = 0
+        self.static_bytes = 0
 
     def build(self, node: Any, where: str, path: tuple[str, ...], static: bool, depth: int) -> Any:
         """`where` is the place in words, for errors; `path` is the place in `arrays`."""
@@ -142,9 +142,9 @@ class _Builder:
     def static_array(self, node: dict, where: str) -> np.ndarray:
         dtype, shape = dtype_named(node["array"]), check_shape(node.get("shape"))
         size = math.prod(shape)
-        self.static_entries += size
-        if self.static_entries > MAX_STATIC_ENTRIES:
-            raise FileFormatError(f"{where}: more than {MAX_STATIC_ENTRIES} static entries in one file.")
+        self.static_bytes += size * dtype.itemsize
+        if self.static_bytes > MAX_STATIC_BYTES:
+            raise FileFormatError(f"{where}: static arrays of more than {MAX_STATIC_BYTES} bytes in one file.")
         match node:
             case {"all": entry, **rest} if rest.keys() == {"array", "shape"}:
                 array = np.full(shape, number(entry, dtype, where), dtype)

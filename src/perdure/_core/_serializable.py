@@ -13,6 +13,8 @@ Layout, integers little-endian:
 
 import hashlib
 import io
+import math
+import os
 import struct
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -25,7 +27,7 @@ import numpy as np
 from ._description import FORMAT, describe, fingerprint_of
 from ._differences import differences
 from ._errors import FileFormatError, FingerprintError
-from ._files import atomic_write, read_bytes, with_suffix
+from ._files import atomic_write, open_regular, with_suffix
 from ._json import dumps_json, loads_json
 from ._leaves import check_leaf, describe_leaf, is_stored, leaf_from_numpy, leaf_to_numpy, leaves_with_paths
 from ._registry import register_if_free
@@ -55,6 +57,15 @@ def _pack(module: Any) -> bytes:
     return body.getvalue()
 
 
+def _read(path: Path) -> bytes:
+    """The whole of a file that ends as ours do; of any other, which may be of any size, only the beginning."""
+    with open_regular(path) as file:
+        file.seek(max(os.fstat(file.fileno()).st_size - 40, 0))
+        is_ours = file.read(8) == _MAGIC
+        file.seek(0)
+        return file.read() if is_ours else file.read(_SMALLEST)
+
+
 def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
     """Fingerprint, leaf data and description of a file that is whole."""
     if len(data) < _SMALLEST or data[-40:-32] != _MAGIC:
@@ -78,24 +89,32 @@ def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _read_array(data: memoryview, start: int, dtype: np.dtype, shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
-    """The `.npy` array at `start`, which must be of this dtype and shape, and where it ends."""
-    file = io.BytesIO(data[start : start + 4096])  # headers are 128 bytes; never more than this is parsed
-    try:
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise FileFormatError(f"an array in .npy version {version}, only (1, 0) is written.")
-        found, fortran, found_dtype = np.lib.format.read_array_header_1_0(file)
-    except (ValueError, SyntaxError, EOFError) as error:
-        raise FileFormatError(f"an array header cannot be read: {str(error)[:120]}") from error
-    if dtype.name == "bfloat16" and found_dtype == np.dtype("V2"):  # .npy has no name for bfloat16
-        found_dtype = dtype
-    if fortran or found != shape or found_dtype != dtype:
-        raise FileFormatError(f"an array is {found_dtype}{list(found)}, the description says {dtype}{list(shape)}.")
-    begin = start + file.tell()
-    end = begin + dtype.itemsize * int(np.prod(shape, dtype=object))
+    """The `.npy` array at `start`, which must be of this dtype and shape, and where it ends.
+
+    The header, a Python literal, is compared with that which numpy writes; nothing of it is evaluated.
+    """
+    length = int.from_bytes(data[start + 8 : start + 10], "little")
+    begin = start + 10 + length
+    if bytes(data[start : start + 8]) != _NPY + b"\x01\x00" or begin > len(data):
+        raise FileFormatError(
+            "an array header cannot be read: there is none of .npy version (1, 0), or it was cut off."
+        )
+    header = bytes(data[start + 10 : begin]).rstrip(b" \n")
+    expected = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    if header != _header(expected):
+        found = header[:160].decode("ascii", "replace")
+        raise FileFormatError(f"an array has the header {found}, the description says {dtype}{list(shape)}.")
+    end = begin + dtype.itemsize * math.prod(shape)
     if end > len(data):
         raise FileFormatError("the leaf data ends too early.")
     return np.frombuffer(data[begin:end], dtype).reshape(shape), end
+
+
+def _header(expected: dict[str, Any]) -> bytes:
+    """The text of an `.npy` header, without the spaces after it."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, expected)
+    return file.getvalue()[10:].rstrip(b" \n")
 
 
 class _Content(NamedTuple):
@@ -189,7 +208,7 @@ class Serializable(eqx.Module):
         ValueError) for a damaged, truncated or foreign file; FileNotFoundError naming the path that was tried.
         """
         path = with_suffix(path, ".eqx")
-        data = read_bytes(path)
+        data = _read(path)
         try:
             content = _check(data)
             return _fill(_skeleton(cls, *args, **kwargs), content)

@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 
@@ -17,7 +18,7 @@ class AbstractConstant(eqx.Module):
 
 def owned(tree: Any) -> Any:
     """A copy that shares no memory: for a loop that uses up its argument, or of what such a loop will use up."""
-    return jax.tree.map(lambda x: x.copy() if eqx.is_array(x) else x, tree)
+    return jax.tree.map(lambda x: x.copy() if isinstance(x, jax.Array | np.ndarray) else x, tree)
 
 
 def is_constant(node: Any) -> bool:

@@ -1,9 +1,11 @@
 """What every algorithm offers: `init`, `run`, `learn`. The loop around the loop lives here, once."""
 
+import signal
+import sys
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -21,7 +23,7 @@ from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv, HostSpec
 
 from ._host import init_on_host, resume_on_host, run_on_host, warm_up_on_host
-from ._interrupt import catch_interrupt
+from ._interrupt import catch_signals
 from ._listener import Listener, summary
 from ._rollout import Actor, Rollout, Transition, collect, uniform_actor
 
@@ -134,7 +136,8 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         With `episodes` it ends earlier, after the iteration in which so many have ended.
 
         `env` is the host environment of a training on one; if it has moved on since, its episodes begin anew, with a
-        warning. Ctrl-C ends it early: the state up to there is returned, with a warning.
+        warning. Ctrl-C ends it early: the state up to there is returned, with a warning. SIGTERM ends it early too, and
+        then the program, with exit status 143; callbacks are told of the end before. A second one acts at once.
 
         Raises: ValueError if `steps` or `episodes` is below 1, TypeError if `env` is missing or not wanted.
         """
@@ -151,9 +154,9 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
             raise ValueError(f"episodes={episodes}, but at least one is needed. Leave it out to go by steps alone.")
         iterations = -(-steps // self.steps_per_iteration)
         if env is None:
-            return drive(self, state, int(state.iteration) + iterations, episodes, callbacks, run_compiled)
+            return drive(self, state, int(state.iteration) + iterations, episodes, callbacks)
         state = resume_on_host(self, env, state)
-        return drive(self, state, int(state.iteration) + iterations, episodes, callbacks, partial(run_on_host, env))
+        return drive(self, state, int(state.iteration) + iterations, episodes, callbacks, env)
 
     def train(
         self,
@@ -256,12 +259,13 @@ def drive(
     last: int,
     episodes: int | None,
     callbacks: Sequence[AbstractCallback],
-    run_chunk: Callable[..., tuple[State, dict[str, Array]]],
+    env: HostEnv | None = None,
 ) -> State:
     """Run up to iteration `last`, or till `episodes` have ended, in chunks, telling callbacks between them.
 
     Where the chunks are cut depends on the clock and on the callbacks; what they compute does not.
     """
+    run_chunk: Any = run_compiled if env is None else partial(run_on_host, env)
     began = time.perf_counter()
     first = at = int(state.iteration)
     state = owned(state)
@@ -271,7 +275,7 @@ def drive(
 
     def record(metrics: dict[str, float], ended: np.ndarray, speed: float) -> Record:
         elapsed = time.perf_counter() - began
-        return Record(steps_at(at), steps_at(last), at, elapsed, speed, metrics, ended, type(algorithm).__name__, state)
+        return Record(steps_at(at), steps_at(last), at, elapsed, speed, metrics, ended, algorithm, state, env)
 
     size, stop, metrics, left = 1, False, dict[str, float](), float("inf") if episodes is None else float(episodes)
     nothing, listeners = np.zeros((0, 2)), [Listener(callback, steps_at) for callback in callbacks]
@@ -290,7 +294,7 @@ def drive(
             callback.on_start(told)
             stack.callback(finish, callback)
             state = with_new_env(state, callback, told)
-        interrupted = stack.enter_context(catch_interrupt())
+        interrupted = stack.enter_context(catch_signals())
         while at < last and not stop and not interrupted():
             due = [listener.until_due(at) for listener in listeners]
             size = min(size, last - at, CHUNK, *(n for n in due if n is not None))
@@ -310,6 +314,9 @@ def drive(
                     state = with_new_env(state, listener.callback, told)
             if before > first:  # the first chunk also compiled, so its time says nothing
                 size = int(np.clip(size * CHUNK_SECONDS / seconds, 1, CHUNK))
+    if interrupted() == signal.SIGTERM:
+        print(f"perdure: SIGTERM, so training ends after {steps_at(at)} of {steps_at(last)} steps.", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
     if interrupted():
         warnings.warn(
             f"Interrupted after {steps_at(at)} of {steps_at(last)} steps; what was learned so far is kept.",

@@ -9,6 +9,7 @@ from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from perdure.policy import AbstractDeterministicPolicy, QFunction
+from perdure.space import Box
 
 from ._math import parameters_of
 from ._off_policy import AbstractLearner
@@ -23,6 +24,15 @@ def new_critics(policy: Any, count: int, *, num_outputs: int = 1, key: Key[Array
         return QFunction(policy.observation_space, policy.action_space, like=policy, num_outputs=num_outputs, key=key)
 
     return tuple(map(new, jr.split(key, count)))
+
+
+def check_continuous(algorithm: Any, policy: Any) -> None:
+    """Raises: TypeError for a policy whose actions are not numbers of a Box."""
+    if not isinstance(policy.action_space, Box):
+        raise TypeError(
+            f"policy.action_space is {policy.action_space}, but {type(algorithm).__name__} needs a Box. Use DiscreteSAC, DQN "
+            "or PPO."
+        )
 
 
 def values_of(

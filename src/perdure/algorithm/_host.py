@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random as jr
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from perdure._core import owned
 from perdure.env.adapter import HostEnv, HostStep
 
-from ._host_compiled import Program, Seen, Tape, act, blank_tape, learn, policy_state_after
+from ._host_compiled import Metrics, Program, Seen, Tape, act, blank_tape, learn
 from ._rollout import Rollout
 
 
@@ -44,9 +44,9 @@ class Progress:
 
 
 def collect_on_host(
-    program: Program, arrays: list[Array], tape: Tape, env: HostEnv, progress: Progress
+    program: Program, arrays: list[Array], tape: Tape, action: PyTree, env: HostEnv, progress: Progress
 ) -> tuple[Tape, Seen, np.ndarray]:
-    """Step until every environment has made `num_steps` steps; see `perdure.algorithm._rollout.collect`.
+    """Step until every environment has made `num_steps` steps, the first with `action`; see `_rollout.collect`.
 
     Environments that begin episodes at a step of their own fall behind the others meanwhile. What the others do until all
     have caught up is left out, so that each environment's transitions stay in order and come from the present policy.
@@ -54,9 +54,8 @@ def collect_on_host(
     num_steps, environments = program.algorithm.num_steps, np.arange(env.num_envs)
     at, ended = np.zeros(env.num_envs, np.int32), np.zeros(3)
     seen: Any = None
-    while (at < num_steps).any():
+    while True:
         observation, mask = env.observation, env.action_mask
-        tape, action = act(program, arrays, tape, at.copy(), observation, mask, progress.begins)
         step = env.step(action)
         ended += progress.take_in(step)
         new = Seen(
@@ -71,11 +70,15 @@ def collect_on_host(
         if seen is None:
             seen = jax.tree.map(lambda x: np.zeros((num_steps, *x.shape), x.dtype), new)
         heard = step.happened & (at < num_steps)
-        where = at[heard], environments[heard]
+        where, told = (at[heard], environments[heard]), heard
+        if heard.all() and (at == at[0]).all():  # as always but after ends of episodes: quicker, and the same
+            where, told = at[0], slice(None)
         for tracks, x in zip(jax.tree.leaves(seen), jax.tree.leaves(new), strict=True):
-            tracks[where] = x[heard]
+            tracks[where] = x[told]
         at += heard
-    return tape, seen, ended
+        if (at >= num_steps).all():
+            return tape, seen, ended
+        tape, action = act(program, arrays, tape, at.copy(), env.observation, env.action_mask, progress.begins)
 
 
 def run_on_host(
@@ -84,21 +87,28 @@ def run_on_host(
     """As `run_compiled`, on a host environment that stands where `state` says; `state` is used up."""
     program = Program(algorithm, state, is_warmup)
     arrays, progress = program.pack(state), Progress(state.rollout)
-    log: list[dict[str, Any]] = []
-    tape = blank_tape(program, arrays)
-    while len(log) < iterations and sum(metrics["episodes"] for metrics in log) < episodes:
-        tape, seen, ended = collect_on_host(program, arrays, tape, env, progress)
-        arrays, tape, metrics = learn(program, arrays, tape, seen)
-        log.append({**metrics, **dict(zip(("episodes", "return_sum", "length_sum"), ended, strict=True))})
-    policy_state = policy_state_after(program, arrays, tape, progress.begins)
+    metrics: list[Metrics] = []
+    episodes_ended: list[np.ndarray] = []
+    done, start = 0, np.zeros(env.num_envs, np.int32)
+    now = env.observation, env.action_mask, progress.begins
+    tape, action = act(program, arrays, blank_tape(program, arrays), start, *now)
+    while len(metrics) < iterations and done < episodes:
+        tape, seen, ended = collect_on_host(program, arrays, tape, action, env, progress)
+        now = env.observation, env.action_mask, progress.begins
+        arrays, tape, action, measured = learn(program, arrays, tape, seen, *now)
+        done += ended[0]
+        metrics.append(measured)
+        episodes_ended.append(ended)
     state = with_rollout(
         standing_at(env, program.unpack(arrays)),
-        policy_state=policy_state,
+        policy_state=jax.tree.map(lambda x: x[0], tape.policy_states),  # as it goes into the step that comes next
         episode_return=progress.episode_return,
         episode_length=progress.episode_length,
     )
-    log = jax.device_get(log)
-    return state, {name: np.stack([metrics[name] for metrics in log]) for name in log[0]}
+    log = np.stack(jax.device_get([measured.values for measured in metrics]), axis=1)
+    sums = np.stack(episodes_ended, axis=1)
+    named = zip((*metrics[0].names, "episodes", "return_sum", "length_sum"), (*log, *sums), strict=True)
+    return state, dict(named)
 
 
 def init_on_host(algorithm: Any, env: HostEnv, policy: Any, *, key: Key[Array, ""]) -> Any:

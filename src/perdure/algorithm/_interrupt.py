@@ -1,33 +1,39 @@
-"""Ctrl-C that loses nothing: the first one is remembered, the second one acts at once."""
+"""Ctrl-C and SIGTERM that lose nothing: the first one is remembered, the second one acts at once."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
+from typing import Any
+
+_HANDLED_BY_PYTHON: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
 
 
 @contextmanager
-def catch_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yields a function that tells whether Ctrl-C was pressed inside the block; pressed again, it raises as always.
+def catch_signals() -> Iterator[Callable[[], int | None]]:
+    """Yields a function that gives SIGINT or SIGTERM if it came inside the block, else None; a second one acts as always.
 
-    Outside the main thread, where Python delivers no signals, the function is always False.
+    Outside the main thread, where Python delivers no signals, and for a signal that somebody else handles, it is None.
     """
-    pressed = False
+    came: int | None = None
 
-    def remember(signum: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        if came is None:
+            came = number
+            return
+        signal.signal(number, _HANDLED_BY_PYTHON[signal.Signals(number)])
+        os.kill(os.getpid(), number)
 
-    is_main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT)
-    if not is_main or before is not signal.default_int_handler:  # somebody else handles it: leave it to them
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for number, usual in _HANDLED_BY_PYTHON.items():
+                if signal.getsignal(number) is usual:
+                    signal.signal(number, remember)
+                    stack.callback(signal.signal, number, usual)
+        yield lambda: came

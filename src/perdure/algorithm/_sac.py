@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from perdure._core import register
 from perdure.policy import AbstractSACPolicy
 
-from ._critics import Critics, new_critics, values_of
+from ._critics import Critics, check_continuous, new_critics, values_of
 from ._math import td_target
 from ._replay import Batch
 from ._soft import AbstractSoftActorCritic, Noise, Soft, sampled
@@ -34,6 +34,7 @@ class SAC(AbstractSoftActorCritic):
     policy_kind: ClassVar = (AbstractSACPolicy, "a soft actor")
 
     def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
+        check_continuous(self, policy)
         return new_critics(policy, 2, key=key)
 
     def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, " batch"]:

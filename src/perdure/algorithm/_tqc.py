@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 from perdure._core import register
 from perdure.policy import AbstractSACPolicy
 
-from ._critics import Critics, new_critics, values_of
+from ._critics import Critics, check_continuous, new_critics, values_of
 from ._math import quantile_huber, td_target
 from ._replay import Batch
 from ._soft import AbstractSoftActorCritic, Noise, Soft, sampled
@@ -47,6 +47,7 @@ class TQC(AbstractSoftActorCritic):
             )
 
     def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
+        check_continuous(self, policy)
         return new_critics(policy, self.num_critics, num_outputs=self.num_quantiles, key=key)
 
     def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, "batch atoms"]:

@@ -1,5 +1,7 @@
 """Callbacks: run on the host between compiled chunks of training."""
 
+from typing import Any
+
 from ._base import AbstractCallback as AbstractCallback, Record as Record
 from ._console_table import ConsoleTable as ConsoleTable
 from ._curriculum import AdaptiveCurriculum as AdaptiveCurriculum, ScheduledCurriculum as ScheduledCurriculum
@@ -9,3 +11,11 @@ from ._loggers import TensorBoard as TensorBoard, WeightsAndBiases as WeightsAnd
 from ._progress import ProgressBar as ProgressBar
 from ._stop import EarlyStopping as EarlyStopping, StopOnSteps as StopOnSteps, StopOnTime as StopOnTime
 from ._video import RecordVideos as RecordVideos
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SaveCheckpoints":  # it lives in perdure.checkpoint, which builds on this folder; users look for it here
+        import importlib
+
+        return importlib.import_module("perdure.checkpoint").SaveCheckpoints
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

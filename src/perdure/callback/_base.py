@@ -20,8 +20,9 @@ class Record:
     # Of all iterations since the callback's last call; of the last chunk in `on_end`:
     metrics: dict[str, float]  # means; `episode_return` is NaN where no episode ended
     ended: Float[np.ndarray, "iterations 2"]  # of each: episodes that ended, sum of their returns; empty in `on_end`
-    algorithm: str
+    algorithm: Any  # what trains: settings and mathematics
     state: Any  # the training state; `state.policy` acts
+    host_env: Any  # the host environment that is trained on; None for a native one
 
 
 class AbstractCallback:

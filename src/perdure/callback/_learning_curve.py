@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -14,7 +15,8 @@ from ._base import AbstractCallback, Record
 class LearningCurve(AbstractCallback):
     """Appends one row to a CSV file at every chunk, flushed at once: step, seconds, steps a second, all metrics.
 
-    A metric without a value, such as the return where no episode ended, is left empty.
+    A metric without a value, such as the return where no episode ended, is left empty. A training that goes on from a step
+    keeps the rows of the file up to there, and its seconds go on from theirs; a new one begins a new file.
 
     Raises: ValueError for a frequency below 1.
     """
@@ -25,25 +27,39 @@ class LearningCurve(AbstractCallback):
 
     def on_start(self, record: Record) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        before = rows_of(self.path) if record.iteration and self.path.exists() else []
+        before = [row for row in before if int(row["step"]) <= record.step]
+        self._seconds_before = float(before[-1]["seconds"]) if before else 0.0
         self._file = open(self.path, "w", newline="")  # noqa: SIM115 - closed in on_end
         self._writer: Any = None
+        for row in before:
+            self._write(row)
 
     def on_chunk(self, record: Record) -> bool:
         row: dict[str, float | str] = {
             "step": record.step,
-            "seconds": record.elapsed_seconds,
+            "seconds": self._seconds_before + record.elapsed_seconds,
             "steps_per_second": record.steps_per_second,
         }
         row |= {name: "" if math.isnan(value) else value for name, value in record.metrics.items()}
+        self._write(row)
+        return False
+
+    def _write(self, row: Mapping[str, float | str]) -> None:
         if self._writer is None:
             self._writer = csv.DictWriter(self._file, list(row))
             self._writer.writeheader()
         self._writer.writerow(row)
         self._file.flush()
-        return False
 
     def on_end(self, record: Record) -> None:
         self._file.close()
+
+
+def rows_of(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a file of `LearningCurve`."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def plot_learning_curve(csv_path: str | Path, png_path: str | Path, *, title: str) -> None:
@@ -54,8 +70,7 @@ def plot_learning_curve(csv_path: str | Path, png_path: str | Path, *, title: st
     import_extra("matplotlib", "plot")
     from matplotlib.figure import Figure
 
-    with open(csv_path, newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["episode_return"]]
+    rows = [row for row in rows_of(csv_path) if row["episode_return"]]
     if not rows:
         raise ValueError(
             f"{csv_path}: no episode ended during training, so there is no return to draw. Train for longer."

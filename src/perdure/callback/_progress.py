@@ -25,7 +25,11 @@ class ProgressBar(AbstractCallback):
             console=Console(stderr=True),
         )
         self._task = self._progress.add_task(
-            record.algorithm, total=record.total_steps, completed=record.step, episode_return="-", speed="compiling"
+            type(record.algorithm).__name__,
+            total=record.total_steps,
+            completed=record.step,
+            episode_return="-",
+            speed="compiling",
         )
         self._episode_return = "-"
         if self._progress.console.is_terminal:

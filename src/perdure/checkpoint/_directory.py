@@ -6,16 +6,20 @@
     train_state.safetensors      environments, memories, keys, counters, running statistics
     buffer_state.safetensors     replay buffer and priorities, only with `buffer=True`
 
-`metadata.json` holds the format, the versions that wrote it, the algorithm with its settings, the descriptions of policy and
-environment (see `perdure._core._description`), size and SHA-256 of each file, and what the caller adds.
+`metadata.json` is canonical JSON: the format, the versions that wrote it, the algorithm with its settings, the descriptions of
+policy and environment (see `perdure._core._description`), where a host environment stands, size and SHA-256 of each file, what
+the caller adds, and the SHA-256 of all that. So no bit of the directory can change unnoticed, and no file may be missing or
+come from elsewhere.
 """
 
 import dataclasses
-import io
-import secrets
-import shutil
+import hashlib
+import mmap
+import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -26,12 +30,12 @@ from jax import random as jr
 import perdure.env  # so that our own environments and policies are registered
 import perdure.policy
 from perdure._core import (
+    MAX_BYTES,
     FileFormatError,
     atomic_write,
     describe,
     describe_leaf,
     dumps_json,
-    fsync_directory,
     is_stored,
     leaf_from_numpy,
     leaf_to_numpy,
@@ -39,22 +43,41 @@ from perdure._core import (
     loads_json,
     lookup,
     name_of,
+    open_regular,
     read_bytes,
+    readable,
     rebuild,
     sha256,
+    write_new,
 )
 from perdure.algorithm import AbstractAlgorithm
+from perdure.env.adapter import HostEnv, NotSavable
 
-from ._tensors import pack_tensors, read_header, view_tensors
+from ._format import check_format
+from ._place import put_in_place, steadily
+from ._tensors import read_header, tensor_chunks, view_tensors
 
 FORMAT = "perdure.checkpoint/1"
-METADATA, MODEL, OPTIMIZER, TRAINING, BUFFER = (
+METADATA, MODEL, OPTIMIZER, TRAINING, BUFFER = FILES = (
     "metadata.json",
     "model_state.safetensors",
     "optim_state.safetensors",
     "train_state.safetensors",
     "buffer_state.safetensors",
 )
+CONFIG = "model_config.json"  # beside the directory, not in it
+_KINDS = {
+    "perdure": str,
+    "jax": str,
+    "algorithm": str,
+    "settings": dict,
+    "steps": int,
+    "policy": dict,
+    "env": dict | None,
+    "host": dict | None,
+    "files": dict,
+    "metadata": dict,
+}
 
 
 class Checkpoint(NamedTuple):
@@ -64,6 +87,7 @@ class Checkpoint(NamedTuple):
     state: Any  # None where the environment could not be saved and was not given
     policy: Any
     has_buffer: bool  # False: the buffer in `state` is empty; `algorithm.refill` before going on
+    host: dict[str, Any] | None  # where a host environment stood, for `HostEnv.restore`; or {"unknown": why}
     metadata: dict[str, Any]  # the caller's
 
 
@@ -82,18 +106,42 @@ def save(
     algorithm: Any,
     state: Any,
     *,
+    env: HostEnv | None = None,
     buffer: bool = False,
+    config: bool = False,
     force: bool = False,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Save a training state. An environment of your own that is not registered is left out: give it to `load` then.
 
-    The directory is put in place whole. Raises: FileExistsError if there is one and not `force`, ValueError for
-    `buffer=True` where there is no buffer, TypeError if the policy cannot be described.
+    The directory is put in place whole; with `force` it takes the place of an older one, which stays valid until then.
+
+    Args:
+        env: The host environment of a training on one, so that going on is exact; if it cannot be saved, a warning says why.
+        buffer: With the replay buffer.
+        config: With `model_config.json` beside the directory, which tells in words what is trained.
+        force: Replace an existing checkpoint.
+        metadata: Yours: anything that JSON has.
+
+    Raises: FileExistsError if there is one and not `force`, or if it is no checkpoint; ValueError for `buffer=True` where
+    there is no buffer; TypeError if the policy cannot be described; SaveError (an OSError) if the disk refuses.
     """
-    directory = Path(directory)
-    if directory.exists() and not force:
-        raise FileExistsError(f"{directory} exists. Choose another directory, or replace it with force=True.")
+    contents = pack(algorithm, state, env=env, buffer=buffer, metadata=metadata)
+    write(directory, contents, config=config, force=force)
+
+
+class Contents(NamedTuple):
+    """What a directory will hold: arrays by file and path, and `metadata.json` but for what is known of the files."""
+
+    leaves: dict[str, dict[str, Any]]
+    head: dict[str, Any]
+    words: dict[str, Any]  # of `model_config.json`
+
+
+def pack(
+    algorithm: Any, state: Any, *, env: HostEnv | None, buffer: bool, metadata: Mapping[str, Any] | None
+) -> Contents:
+    """What `save` writes. The arrays are those of the state, not copies."""
     if buffer and not hasattr(state, "buffer"):
         raise ValueError(f"buffer=True, but {type(algorithm).__name__} has no replay buffer. Leave it out.")
     leaves: dict[str, dict[str, Any]] = {MODEL: {}, OPTIMIZER: {}, TRAINING: {}, BUFFER: {}}
@@ -102,14 +150,10 @@ def save(
     if not buffer:
         del leaves[BUFFER]
     try:
-        env: Any = describe(state.env, root="env", registered_only=True)
+        described: Any = describe(state.env, root="env", registered_only=True)
     except TypeError:
-        env = None
-    files = {
-        name: pack_tensors({path: leaf_to_numpy(leaf) for path, leaf in named.items()}, {"format": FORMAT})
-        for name, named in leaves.items()
-    }
-    head = {
+        described = None
+    head: dict[str, Any] = {
         "format": FORMAT,
         "perdure": perdure.__version__,
         "jax": jax.__version__,
@@ -117,60 +161,112 @@ def save(
         "settings": dataclasses.asdict(algorithm),
         "steps": algorithm.steps_taken(state),
         "policy": describe(state.policy, registered_only=True),
-        "env": env,
-        "files": {name: {"size": len(data), "sha256": sha256(data)} for name, data in files.items()},
+        "env": described,
+        "host": None if env is None else where(env),
         "metadata": dict(metadata or {}),
     }
-    put_in_place(directory, files | {METADATA: dumps_json(head)})
+    head = readable(head)  # what JSON does not have, or is not read again, is refused before anything is written
+    words = {
+        "algorithm": type(algorithm).__name__,
+        "settings": head["settings"],
+        "policy": type(state.policy).__name__,
+        "observation_space": str(state.policy.observation_space),
+        "action_space": str(state.policy.action_space),
+        "environment": state.env.name,
+        **head["metadata"],
+    }
+    return Contents(leaves, head, words)
 
 
-def put_in_place(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files beside the directory, in order and synced, then let them take its name."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary, old = (directory.parent / f".{directory.name}.{secrets.token_hex(6)}.{what}" for what in ("tmp", "old"))
-    temporary.mkdir()
+def where(env: HostEnv) -> dict[str, Any]:
+    """Where a host environment stands, or why that cannot be told, with a warning."""
     try:
-        for name, data in files.items():
-            atomic_write(temporary / name, data)
-        if directory.exists():
-            directory.rename(old)
-        temporary.rename(directory)
-    except BaseException:
-        if old.exists() and not directory.exists():
-            old.rename(directory)
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    fsync_directory(directory.parent)
-    shutil.rmtree(old, ignore_errors=True)
+        return env.state()
+    except NotSavable as error:
+        warnings.warn(f"{env.name} cannot be saved, so its episodes begin anew on resuming: {error}.", stacklevel=5)
+        return {"unknown": str(error)}
+
+
+def write(directory: str | Path, contents: Contents, *, config: bool, force: bool) -> None:
+    """Put a directory with these contents in place."""
+
+    def fill(folder: Path) -> None:
+        files = {}
+        for name, leaves in contents.leaves.items():
+            arrays = {path: leaf_to_numpy(leaf) for path, leaf in leaves.items()}
+            files[name] = write_hashed(folder / name, tensor_chunks(arrays, {"format": FORMAT}))
+        head = {**contents.head, "files": files}
+        write_new(folder / METADATA, [dumps_json({**head, "digest": sha256(dumps_json(head))})])
+
+    put_in_place(Path(directory), fill, force=force, ours=FILES)
+    if config:
+        atomic_write(Path(directory).parent / CONFIG, dumps_json(contents.words))
+
+
+def write_hashed(path: Path, chunks: list[bytes | memoryview]) -> dict[str, Any]:
+    """Write and sync a new file; its size and SHA-256, which another thread works out meanwhile if there is much of it."""
+    digest, size = hashlib.sha256(), sum(map(len, chunks))
+
+    def take_in() -> None:
+        for chunk in chunks:
+            digest.update(chunk)
+
+    thread = Thread(target=take_in)
+    try:
+        if size < 2**20:
+            take_in()
+        else:
+            thread.start()
+    except RuntimeError:  # the interpreter is ending, and starts no more threads
+        take_in()
+    try:
+        write_new(path, chunks)
+    finally:
+        if thread.ident is not None:
+            thread.join()
+    return {"size": size, "sha256": digest.hexdigest()}
 
 
 def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Checkpoint:
     """What `save` has saved. Going on from the state gives the same bits as never having stopped, if `buffer` came along.
 
-    `env` is needed only where `save` could not describe it. No class or function is taken that is not registered.
+    `env` is needed only where `save` could not describe it. A `HostEnv` is put where the saved one stood; if that is not
+    possible, a warning says why. No class or function is taken that is not registered.
 
-    Raises: FileNotFoundError, FileFormatError (a ValueError) naming the file that is damaged or does not fit, ValueError
-    for `buffer=True` where none was saved.
+    Raises: FileNotFoundError, FileFormatError (a ValueError) naming the file that is damaged, missing, too many or does not
+    fit, ValueError for `buffer=True` where none was saved.
     """
     directory = Path(directory)
-    head = read_metadata(directory)
-    if buffer and BUFFER not in head["files"]:
-        raise ValueError(f"buffer=True, but {directory} was saved without one. Leave it out, or save with buffer=True.")
-    names = [MODEL, OPTIMIZER, TRAINING, *([BUFFER] if buffer else [])]
-    arrays: dict[str, Any] = {}
-    for name in names:
-        arrays |= read_tensors(directory / name, head["files"].get(name))
+    head, arrays = read(directory, (MODEL, OPTIMIZER, TRAINING, *([BUFFER] if buffer else [])))
     try:
         algorithm, policy = new_algorithm(head["algorithm"], head["settings"]), policy_in(head, arrays)
+        if isinstance(env, HostEnv):
+            put_back(env, head["host"])
+            env = env.spec
         if env is None and head["env"] is not None:
             env = rebuild(head["env"], below(arrays, "env."), root="env")
         if env is None:
-            return Checkpoint(algorithm, None, policy, False, head["metadata"])
+            return Checkpoint(algorithm, None, policy, False, head["host"], head["metadata"])
         blank = eqx.filter_eval_shape(algorithm.begin, env, policy, key=jr.key(0))
         state = fill(blank, arrays, without=() if buffer else (BUFFER,))
     except FileFormatError as error:
         raise FileFormatError(f"{directory}: {error}") from error
-    return Checkpoint(algorithm, state, policy, buffer or not hasattr(state, "buffer"), head["metadata"])
+    has_buffer = buffer or not hasattr(state, "buffer")
+    return Checkpoint(algorithm, state, policy, has_buffer, head["host"], head["metadata"])
+
+
+def put_back(env: HostEnv, host: dict[str, Any] | None) -> None:
+    """Put a host environment where the saved one stood; if that is not possible, begin anew, with a warning."""
+    if env.observation is None:
+        env.reset(seed=0)
+    why = "it was not given to save" if host is None else host.get("unknown")
+    if why is None:
+        try:
+            return env.restore(host)
+        except FileFormatError as error:
+            why = str(error)
+    warnings.warn(f"{env.name} could not be put where it stood, so its episodes begin anew: {why}.", stacklevel=4)
+    return None
 
 
 def new_algorithm(name: str, settings: dict[str, Any]) -> Any:
@@ -181,18 +277,22 @@ def new_algorithm(name: str, settings: dict[str, Any]) -> Any:
     try:
         return found(**settings)
     except (TypeError, ValueError) as error:
-        raise FileFormatError(f"the settings of {name} do not fit this version: {error}") from error
+        raise FileFormatError(f"the settings of {name} do not fit this version: {str(error)[:400]}") from error
 
 
 def load_policy_of(directory: str | Path) -> Any:
-    """The policy alone; nothing else is read. Raises: as `load`."""
+    """The policy alone; no file but its own is read. Raises: as `load`."""
     directory = Path(directory)
-    head = read_metadata(directory)
-    arrays = read_tensors(directory / MODEL, head["files"].get(MODEL))
+    head, arrays = read(directory, (MODEL,))
     try:
         return policy_in(head, arrays)
     except FileFormatError as error:
         raise FileFormatError(f"{directory}: {error}") from error
+
+
+def verify(directory: str | Path) -> dict[str, Any]:
+    """`metadata.json`, with every file of the checkpoint read and found whole. Raises: as `load`."""
+    return read(Path(directory), FILES[1:], optional=True)[0]
 
 
 def policy_in(head: dict[str, Any], arrays: Mapping[str, Any]) -> Any:
@@ -201,42 +301,74 @@ def policy_in(head: dict[str, Any], arrays: Mapping[str, Any]) -> Any:
     return rebuild(head["policy"], below(arrays, prefix))
 
 
+def read(directory: Path, names: tuple[str, ...], *, optional: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`metadata.json` and the arrays of these files by path, all from one checkpoint even if others replace it meanwhile.
+
+    Raises: FileNotFoundError, FileFormatError naming the file; ValueError if there is no buffer, unless `optional`.
+    """
+
+    def once() -> tuple[dict[str, Any], dict[str, Any]]:
+        head = read_metadata(directory)
+        files = head["files"]
+        present, wanted = set(os.listdir(directory)), {METADATA, *files}
+        if missing := sorted(wanted - present):
+            raise FileFormatError(f"{directory / missing[0]} is missing. Take another copy.")
+        if foreign := sorted(present - wanted):
+            raise FileFormatError(f"{directory / foreign[0]} is no part of this checkpoint. Move it away.")
+        if BUFFER in names and BUFFER not in files and not optional:
+            raise ValueError(
+                f"buffer=True, but {directory} was saved without one. Leave it out, or save with buffer=True."
+            )
+        arrays: dict[str, Any] = {}
+        for name in names:
+            if name in files:
+                arrays |= read_tensors(directory / name, files[name])
+        return head, arrays
+
+    return steadily(directory, once)
+
+
 def read_metadata(directory: Path) -> dict[str, Any]:
-    """`metadata.json`, checked to be one of ours. Raises: FileNotFoundError, FileFormatError naming the file."""
+    """`metadata.json`, checked to be one of ours and whole. Raises: FileNotFoundError, FileFormatError naming the file."""
     path = directory / METADATA
+    content = read_bytes(path, most=MAX_BYTES)
     try:
-        head = loads_json(read_bytes(path))
-        found = head.get("format") if isinstance(head, dict) else None
-        if found != FORMAT:
-            raise FileFormatError(f"format {str(found)[:40]!r} is not known to this version, which reads {FORMAT}.")
-        kinds = {
-            "algorithm": str,
-            "settings": dict,
-            "policy": dict,
-            "files": dict,
-            "metadata": dict,
-            "env": dict | None,
-        }
-        for name, kind in kinds.items():
+        head = loads_json(content)
+        if not isinstance(head, dict):
+            raise FileFormatError("not a JSON object.")
+        check_format(head.get("format"), FORMAT, head.get("perdure"))
+        digest = head.pop("digest", None)
+        if digest != sha256(dumps_json(head)) or dumps_json({**head, "digest": digest}) != content:
+            raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
+        for name, kind in _KINDS.items():
             if name not in head or not isinstance(head[name], kind):
                 raise FileFormatError(f"{name!r} is missing or no {getattr(kind, '__name__', kind)}.")
+        named = head["files"].keys()
+        if wrong := sorted({MODEL, OPTIMIZER, TRAINING} - named) or sorted(named - set(FILES[1:])):
+            raise FileFormatError(f"'files' lacks {wrong[0][:80]!r}, or has it and should not.")
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from error
     return head
 
 
 def read_tensors(path: Path, entry: Any) -> dict[str, Any]:
-    """The tensors of a file that has the size and digest that the metadata tell. Raises: FileFormatError naming it."""
-    content = read_bytes(path)
-    if not isinstance(entry, dict) or entry.get("size") != len(content) or entry.get("sha256") != sha256(content):
-        raise FileFormatError(
-            f"{path}: not the file that was saved with metadata.json: size or SHA-256 differ. Take another copy."
-        )
-    try:
-        tensors, _, start = read_header(io.BytesIO(content), len(content))
-        return view_tensors(content, tensors, start)
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    """The tensors of a file that has the size and digest that the metadata tell. Raises: FileFormatError naming it.
+
+    They are views of the file itself, mapped into memory.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if not isinstance(entry, dict) or entry.get("size") != size or size == 0:
+            raise FileFormatError(f"{path}: not what was saved with metadata.json: {size} bytes. Take another copy.")
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if entry.get("sha256") != sha256(memoryview(content)):
+            raise FileFormatError(f"{path}: not what was saved with metadata.json: SHA-256 differs. Take another copy.")
+        try:
+            tensors, metadata, start = read_header(file, size)
+            check_format(metadata.get("format"), FORMAT, None)
+            return view_tensors(content, tensors, start)
+        except FileFormatError as error:
+            raise FileFormatError(f"{path}: {error}") from error
 
 
 def below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:

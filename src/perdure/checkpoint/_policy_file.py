@@ -13,8 +13,7 @@ A safetensors file whose tensors are the leaves by path (`actor.layers.0.weight`
 Canonical JSON: keys sorted, no spaces, ASCII.
 """
 
-import hashlib
-import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,16 +32,19 @@ from perdure._core import (
     leaves_with_paths,
     listing,
     loads_json,
-    read_bytes,
+    open_regular,
+    readable,
     rebuild,
     sha256,
     with_suffix,
 )
 
-from ._tensors import pack_tensors, read_header, view_tensors
+from ._format import check_format
+from ._tensors import lay_out, put_together, read_header, view_tensors
 
 FORMAT = "perdure.policy/1"
 _STRINGS = ("description", "digest", "fingerprint", "jax", "metadata", "perdure")
+_loadable: set[str] = set()  # fingerprints of what `save_policy` has seen loaded in this process
 
 
 class PolicyHeader(NamedTuple):
@@ -61,15 +63,12 @@ class PolicyHeader(NamedTuple):
         return list(listing(self.description))
 
 
-def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Any], content: bytes, start: int) -> str:
+def _digest(metadata: Mapping[str, str], entries: Mapping[str, Any], data: Mapping[str, bytes | memoryview]) -> str:
     def spell(name: str) -> list[Any]:
-        entry = tensors[name]
-        begin, end = entry["data_offsets"]
-        hashed = hashlib.sha256(memoryview(content)[start + begin : start + end]).hexdigest()
-        return [name, entry["dtype"], entry["shape"], hashed]
+        return [name, entries[name]["dtype"], entries[name]["shape"], sha256(data[name])]
 
     named = {name: text for name, text in metadata.items() if name != "digest"}
-    return sha256(dumps_json([named, [spell(name) for name in sorted(tensors)]]))
+    return sha256(dumps_json([named, [spell(name) for name in sorted(entries)]]))
 
 
 def save_policy(path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, Any] | None = None) -> None:
@@ -82,30 +81,27 @@ def save_policy(path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, 
     """
     description = describe(policy, registered_only=True)
     tensors = {name: leaf_to_numpy(leaf) for name, leaf in leaves_with_paths(policy)}
-    rebuild(description, tensors)  # what cannot be loaded is not saved
+    fingerprint = fingerprint_of(description).hex()
+    if fingerprint not in _loadable:
+        rebuild(description, tensors)  # what cannot be loaded is not saved
+        _loadable.add(fingerprint)
     header = {
         "format": FORMAT,
         "description": dumps_json(description).decode(),
-        "fingerprint": fingerprint_of(description).hex(),
-        "metadata": dumps_json(dict(metadata or {})).decode(),
+        "fingerprint": fingerprint,
+        "metadata": dumps_json(readable(dict(metadata or {}))).decode(),
         "perdure": perdure.__version__,
         "jax": jax.__version__,
     }
-    # The digest has a fixed length and covers neither itself nor the header, so it can be taken from a first packing.
-    content = pack_tensors(tensors, {**header, "digest": "0" * 64})
-    entries, _, start = read_header(io.BytesIO(content), len(content))
-    digest = _digest(header, entries, content, start)
-    atomic_write(with_suffix(path, ".safetensors"), pack_tensors(tensors, {**header, "digest": digest}))
+    entries, pieces = lay_out(tensors)
+    digest = _digest(header, entries, dict(zip(entries, pieces, strict=True)))
+    atomic_write(with_suffix(path, ".safetensors"), put_together(entries, pieces, {**header, "digest": digest}))
 
 
 def _parse_header(metadata: dict[str, str], tensors: dict[str, Any]) -> PolicyHeader:
-    if metadata.get("format") != FORMAT:
-        found = metadata.get("format")
-        raise FileFormatError(
-            f"format {found[:40]!r} is not known to this version, which reads {FORMAT}. Update perdure."
-            if found
-            else "a safetensors file, but not one of a Perdure policy: its metadata has no 'format'."
-        )
+    if "format" not in metadata:
+        raise FileFormatError("a safetensors file, but not one of a Perdure policy: its metadata has no 'format'.")
+    check_format(metadata["format"], FORMAT, metadata.get("perdure"))
     if missing := [name for name in _STRINGS if name not in metadata]:
         raise FileFormatError(f"the metadata has no {', '.join(missing)}.")
     description, user = loads_json(metadata["description"]), loads_json(metadata["metadata"])
@@ -124,14 +120,12 @@ def read_policy_header(path: str | Path) -> PolicyHeader:
     Raises: FileFormatError naming the file, FileNotFoundError naming the path that was tried.
     """
     path = with_suffix(path, ".safetensors")
-    if not path.exists():
-        read_bytes(path)
-    try:
-        with open(path, "rb") as file:
-            tensors, metadata, _ = read_header(file, path.stat().st_size)
-        return _parse_header(metadata, tensors)
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    with open_regular(path) as file:
+        try:
+            tensors, metadata, _ = read_header(file, os.fstat(file.fileno()).st_size)
+            return _parse_header(metadata, tensors)
+        except FileFormatError as error:
+            raise FileFormatError(f"{path}: {error}") from error
 
 
 def load_policy(path: str | Path) -> Any:
@@ -144,12 +138,14 @@ def load_policy(path: str | Path) -> Any:
     FileNotFoundError naming the path that was tried.
     """
     path = with_suffix(path, ".safetensors")
-    content = read_bytes(path)
-    try:
-        tensors, metadata, start = read_header(io.BytesIO(content), len(content))
-        if _digest(metadata, tensors, content, start) != metadata.get("digest") and "format" in metadata:
-            raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
-        header = _parse_header(metadata, tensors)
-        return rebuild(header.description, view_tensors(content, tensors, start))
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    with open_regular(path) as file:
+        try:
+            tensors, metadata, _ = read_header(file, os.fstat(file.fileno()).st_size)
+            content = file.read()  # after the header, so that what is no such file is not read, however large
+            data = {name: memoryview(content)[slice(*entry["data_offsets"])] for name, entry in tensors.items()}
+            if "format" in metadata and _digest(metadata, tensors, data) != metadata.get("digest"):
+                raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
+            header = _parse_header(metadata, tensors)
+            return rebuild(header.description, view_tensors(content, tensors, 0))
+        except FileFormatError as error:
+            raise FileFormatError(f"{path}: {error}") from error

@@ -6,6 +6,7 @@ spaces to a multiple of 8; the tensors one after the other. The same content alw
 
 import io
 import math
+import mmap
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,31 +29,52 @@ _DTYPES = {**{code: np.dtype(name) for code, name in _CODES.items()}, "BF16": np
 _CODE_OF = {dtype: code for code, dtype in _DTYPES.items()}
 
 
-def pack_tensors(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """The content of a safetensors file. Widest dtypes come first, which keeps all tensors aligned; then by name.
+Chunk = bytes | memoryview
+
+
+def lay_out(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], list[memoryview]]:
+    """The header's entries, and the data in their order, not copied. Widest dtypes come first, which keeps all aligned.
 
     Raises: TypeError for complex128, which the format does not have, ValueError for a tensor named `__metadata__`.
     """
     if "__metadata__" in tensors:
         raise ValueError("A tensor is called '__metadata__', which safetensors files use themselves. Rename the field.")
-    arrays = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
-    chunks, offset = [], 0
-    for name, array in arrays:
+    entries: dict[str, Any] = {}
+    pieces, offset = [], 0
+    for name, array in sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])):
         if array.dtype not in _CODE_OF:
             raise TypeError(f"{name} is {array.dtype}, which safetensors files do not hold. Use complex64.")
         data = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
         offsets = [offset, offset + data.nbytes]
-        header[name] = {"dtype": _CODE_OF[data.dtype], "shape": list(data.shape), "data_offsets": offsets}
-        chunks.append(data.tobytes())
+        entries[name] = {"dtype": _CODE_OF[data.dtype], "shape": list(data.shape), "data_offsets": offsets}
+        pieces.append(data.reshape(-1).view(np.uint8).data)
         offset += data.nbytes
-    text = dumps_json(header)
+    return entries, pieces
+
+
+def put_together(entries: Mapping[str, Any], pieces: list[memoryview], metadata: Mapping[str, str]) -> list[Chunk]:
+    """The content of a safetensors file in pieces. Raises: ValueError if there is more metadata than is read again."""
+    text = dumps_json({"__metadata__": dict(metadata), **entries})
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER:
         raise ValueError(
             f"The header has {len(text)} bytes, at most {MAX_HEADER} are read again. Shorten the metadata."
         )
-    return b"".join([len(text).to_bytes(8, "little"), text, *chunks])
+    try:
+        loads_json(text, max_bytes=MAX_HEADER, max_depth=4)
+    except FileFormatError as error:
+        raise ValueError(f"The header would not be read again: {error} Shorten the metadata.") from error
+    return [len(text).to_bytes(8, "little") + text, *pieces]
+
+
+def tensor_chunks(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> list[Chunk]:
+    """The content of a safetensors file in pieces; raises what `lay_out` and `put_together` raise."""
+    return put_together(*lay_out(tensors), metadata)
+
+
+def pack_tensors(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """The content of a safetensors file; as `tensor_chunks`."""
+    return b"".join(tensor_chunks(tensors, metadata))
 
 
 def read_header(file: io.BufferedIOBase, size: int) -> tuple[dict[str, Any], dict[str, str], int]:
@@ -92,7 +114,7 @@ def _span(name: str, entry: Any) -> tuple[int, int]:
     raise FileFormatError(f"the header's entry for tensor {name[:80]!r} is {str(entry)[:120]}, which does not add up.")
 
 
-def view_tensors(data: bytes, tensors: Mapping[str, Any], start: int) -> dict[str, np.ndarray]:
+def view_tensors(data: bytes | mmap.mmap, tensors: Mapping[str, Any], start: int) -> dict[str, np.ndarray]:
     """The tensors of a checked header as read-only views into the whole file's bytes."""
     arrays = {}
     for name, entry in tensors.items():

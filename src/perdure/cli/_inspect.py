@@ -1,39 +1,82 @@
-"""`perdure inspect`: what a saved policy holds, without running it."""
+"""`perdure inspect`: what a saved policy or checkpoint holds, without running it."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from perdure.checkpoint import load_policy, read_policy_header
+from perdure._core import listing
+from perdure.checkpoint import checkpoints_in, load_policy, read_policy_header, verify
 
-from ._run import policy_path
+from ._run import SAVES, is_checkpoint, saved_path
 
 
 def inspect(path: tyro.conf.Positional[Path]) -> None:
-    """Show what a policy file holds: versions, training, every setting and every array; its digest is checked.
+    """Show what a policy file or a checkpoint holds: versions, training, every setting and array; its digests are checked.
 
     Args:
-        path: Folder that `perdure train` made, or a policy.safetensors file.
+        path: A policy.safetensors file, a checkpoint, or a folder that `perdure train` made.
     """
-    path = policy_path(path)
+    given, path = path, saved_path(path)
+    (show_checkpoint if is_checkpoint(path) else show_policy)(path)
+    if (given / SAVES).is_dir():
+        show_checkpoints(given / SAVES)
+
+
+def show_policy(path: Path) -> None:
     load_policy(path)  # checks the digest, and that it can be built
-    header, console = read_policy_header(path), Console()
-    table = Table(title=str(path), show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
-    table.add_row("size", f"{path.stat().st_size:,} bytes")
-    table.add_row("fingerprint", header.fingerprint)
-    table.add_row("digest", f"{header.digest} (checked)")
-    table.add_row("written by", f"perdure {header.perdure_version}, jax {header.jax_version}")
-    for name, value in header.metadata.items():
-        table.add_row(name, value if isinstance(value, str) else json.dumps(value))
-    console.print(table)
-    fields = Table(title="policy")
-    for column in ("field", "value"):
-        fields.add_column(column, overflow="fold")
-    for name, value in header.listing():
-        fields.add_row(name, value)
-    console.print(fields)
+    header = read_policy_header(path)
+    rows = [
+        ("size", f"{path.stat().st_size:,} bytes"),
+        ("fingerprint", header.fingerprint),
+        ("digest", f"{header.digest} (checked)"),
+        ("written by", f"perdure {header.perdure_version}, jax {header.jax_version}"),
+        *header.metadata.items(),
+    ]
+    show(str(path), (), rows)
+    show("policy", ("field", "value"), header.listing())
+
+
+def show_checkpoint(path: Path) -> None:
+    head = verify(path)
+    host = {None: "none", True: "saved", False: "not saved"}[head["host"] and "unknown" not in head["host"]]
+    rows = [
+        ("written by", f"perdure {head['perdure']}, jax {head['jax']}"),
+        ("algorithm", head["algorithm"]),
+        ("environment steps", f"{head['steps']:,}"),
+        ("host environment", host),
+        *(
+            (name, f"{entry['size']:,} bytes, digest {entry['sha256']} (checked)")
+            for name, entry in head["files"].items()
+        ),
+        *head["metadata"].items(),
+    ]
+    show(str(path), (), rows)
+    show("settings", ("setting", "value"), head["settings"].items())
+    show("policy", ("field", "value"), listing(head["policy"]))
+    if head["env"] is not None:
+        show("environment", ("field", "value"), listing(head["env"]))
+
+
+def show_checkpoints(folder: Path) -> None:
+    found, broken = checkpoints_in(folder)
+    rows = [
+        (one.path.name, f"{one.steps:,}", "-" if one.mean_return is None else f"{one.mean_return:.1f}") for one in found
+    ]
+    show(f"checkpoints in {folder}", ("name", "environment steps", "mean return"), rows)
+    for path, why in broken.items():
+        Console(highlight=False).print(f"[red]broken:[/red] {path}: {why}")
+
+
+def show(title: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Print a table; without columns, one of two columns and no head."""
+    table = Table(title=title, show_header=bool(columns))
+    for column in columns or ("", ""):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(value if isinstance(value, str) else json.dumps(value) for value in row))
+    Console().print(table)

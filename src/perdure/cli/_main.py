@@ -9,19 +9,23 @@ from rich.console import Console
 
 from perdure._core import FileFormatError, MissingExtraError
 
+from ._diff import diff
 from ._evaluate import evaluate
 from ._export import export, verify
 from ._inspect import inspect
 from ._quickstart import quickstart
+from ._resume import resume
 from ._train import train
 
 COMMANDS: dict[str, Any] = {
     "quickstart": quickstart,
     "train": train,
+    "resume": resume,
     "evaluate": evaluate,
     "export": export,
     "verify": verify,
     "inspect": inspect,
+    "diff": diff,
 }
 
 

@@ -3,30 +3,40 @@
 from pathlib import Path
 from typing import Any
 
-from perdure.checkpoint import load_policy, read_policy_header
+from perdure.checkpoint import METADATA, latest, load_policy, load_policy_of, read_metadata, read_policy_header
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv
 from perdure.models import as_env
 
-POLICY_FILE = "policy.safetensors"
+POLICY_FILE, CURVE_FILE, SAVES = "policy.safetensors", "learning_curve.csv", "saves"
 
 
-def policy_path(path: Path) -> Path:
-    """The policy file that a path means: the file itself, or `policy.safetensors` in a folder.
+def saved_path(path: Path) -> Path:
+    """What a path means: itself, a policy file or a checkpoint; in a folder of `train` its policy, else its last checkpoint.
 
     Raises: FileNotFoundError naming what was looked for.
     """
-    found = path / POLICY_FILE if path.is_dir() else path
-    if not found.is_file():
+    if path.is_file() or is_checkpoint(path):
+        return path
+    if (path / POLICY_FILE).is_file():
+        return path / POLICY_FILE
+    newest = latest(path / SAVES) if (path / SAVES).is_dir() else None
+    if newest is None:
         raise FileNotFoundError(
-            f"There is no policy at {found}. Give a folder that `perdure train` made, or a policy.safetensors file."
+            f"There is no policy at {path}. Give a folder that `perdure train` made, a policy.safetensors file, or a checkpoint."
         )
-    return found
+    return newest
+
+
+def is_checkpoint(path: Path) -> bool:
+    return (path / METADATA).is_file()
 
 
 def load_run(path: Path) -> tuple[Any, dict[str, Any]]:
     """The policy, and what `train` wrote beside it (environment, algorithm, settings, steps)."""
-    path = policy_path(path)
+    path = saved_path(path)
+    if is_checkpoint(path):
+        return load_policy_of(path), read_metadata(path)["metadata"]
     return load_policy(path), read_policy_header(path).metadata
 
 

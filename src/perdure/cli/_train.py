@@ -1,6 +1,7 @@
 """`perdure train`: train a policy, leave it as a self-describing file with its learning curve."""
 
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,13 +26,13 @@ from perdure.algorithm import (
     AbstractAlgorithm,
     DiscreteSAC,
 )
-from perdure.callback import LearningCurve, ProgressBar, plot_learning_curve
-from perdure.checkpoint import save_policy
+from perdure.callback import AbstractCallback, LearningCurve, ProgressBar, plot_learning_curve
+from perdure.checkpoint import SaveCheckpoints, save_policy
 from perdure.evaluation import evaluate, summarize
 from perdure.policy import HasSpaces
 
 from ._cache import use_compilation_cache
-from ._run import POLICY_FILE
+from ._run import CURVE_FILE, POLICY_FILE, SAVES
 
 Algorithm = (
     Annotated[PPO, tyro.conf.subcommand("ppo")]
@@ -64,10 +65,11 @@ def train(
     total_timesteps: int = 100_000,
     seed: int = 0,
     out: Path | None = None,
+    checkpoints: int = 10,
     force: bool = False,
     compilation_cache: bool = True,
 ) -> None:
-    """Train a policy and save it with its learning curve.
+    """Train a policy and save it with its learning curve. `perdure resume` goes on where an interrupted training stopped.
 
     Args:
         algorithm: What learns; its settings are flags.
@@ -76,39 +78,86 @@ def train(
         total_timesteps: Environment steps, all environments together.
         seed: Of everything random; the same seed gives the same policy to the bit.
         out: Folder for the result; runs/ALGORITHM-ENV by default.
+        checkpoints: How many times the whole training state is saved on the way, of which the last two stay; 0 for never.
         force: Replace an earlier result in that folder.
         compilation_cache: Keep compiled functions in the user's cache folder for the next run.
     """
     use_compilation_cache(compilation_cache)
-    console = Console()
     out = out or Path("runs") / f"{type(algorithm).__name__.lower()}-{env}"
     if (out / POLICY_FILE).exists() and not force:
         raise FileExistsError(
             f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force."
         )
+    if (out / SAVES).exists():
+        if not force:
+            raise FileExistsError(
+                f"{out} holds a training that did not end. Go on with it: perdure resume {out}. Or choose another folder "
+                "with --out, or replace it with --force."
+            )
+        shutil.rmtree(out / SAVES)
     environment = models.as_env(env, num_envs=algorithm.num_envs)
-    key_policy, key_learn, key_evaluate = jr.split(jr.key(seed), 3)
+    key_policy, key_learn, _ = jr.split(jr.key(seed), 3)
     fresh = new_policy(algorithm, environment, policy, key_policy)
-    curve = LearningCurve(out / "learning_curve.csv", frequency=max(total_timesteps // 200, 1))
+    run = Run(out, env, total_timesteps, seed, checkpoints)
     began = time.perf_counter()
     state: Any = algorithm.train(
-        environment, fresh, total_timesteps=total_timesteps, key=key_learn, callbacks=[ProgressBar(), curve]
+        environment, fresh, total_timesteps=total_timesteps, key=key_learn, callbacks=run.callbacks()
     )
-    seconds, steps = time.perf_counter() - began, algorithm.steps_taken(state)
-    summary = summarize(evaluate(state.policy, environment, num_episodes=20, key=key_evaluate))
-    metadata = {
-        "environment": env,
-        "algorithm": type(algorithm).__name__,
-        "settings": dataclasses.asdict(algorithm),
-        "steps": steps,
-        "seed": seed,
-        "evaluation": summary._asdict(),
-    }
-    save_policy(out / POLICY_FILE, state.policy, metadata=metadata)
-    console.print(f"Trained {type(algorithm).__name__} on {env} for {steps:,} steps in {seconds:.1f} s; {summary}.")
-    console.print(f"  policy          {out / POLICY_FILE}")
-    console.print(f"  learning curve  {curve.path}{draw(curve.path, f'{type(algorithm).__name__} on {env}')}")
-    console.print(f"Next: perdure evaluate {out}   or   perdure export {out} --to onnx --out deploy", highlight=False)
+    run.finish(algorithm, state, environment, time.perf_counter() - began)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a training was asked for; with every checkpoint, so that it can be gone on with."""
+
+    out: Path
+    environment: str
+    total_timesteps: int
+    seed: int
+    checkpoints: int
+
+    def callbacks(self) -> list[AbstractCallback]:
+        """What watches the training and saves it."""
+        curve = LearningCurve(self.out / CURVE_FILE, frequency=max(self.total_timesteps // 200, 1))
+        watching: list[AbstractCallback] = [ProgressBar(), curve]
+        if self.checkpoints:
+            asked = {name: value for name, value in dataclasses.asdict(self).items() if name != "out"}
+            frequency = max(self.total_timesteps // self.checkpoints, 1)
+            saver = SaveCheckpoints(
+                self.out.name,
+                directory=self.out.parent,
+                frequency=frequency,
+                buffer=True,
+                keep_last=2,
+                metadata=asked,
+            )
+            watching.append(saver)
+        return watching
+
+    def finish(self, algorithm: AbstractAlgorithm, state: Any, env: Any, seconds: float) -> None:
+        """Evaluate what was learned, save the policy, draw its curve, and say so."""
+        console, steps = Console(), algorithm.steps_taken(state)
+        key = jr.split(jr.key(self.seed), 3)[2]
+        summary = summarize(evaluate(state.policy, env, num_episodes=20, key=key))
+        metadata = {
+            "environment": self.environment,
+            "algorithm": type(algorithm).__name__,
+            "settings": dataclasses.asdict(algorithm),
+            "steps": steps,
+            "seed": self.seed,
+            "evaluation": summary._asdict(),
+        }
+        save_policy(self.out / POLICY_FILE, state.policy, metadata=metadata)
+        name, curve = type(algorithm).__name__, self.out / CURVE_FILE
+        console.print(f"Trained {name} on {self.environment} for {steps:,} steps in {seconds:.1f} s; {summary}.")
+        console.print(f"  policy          {self.out / POLICY_FILE}")
+        console.print(f"  learning curve  {curve}{draw(curve, f'{name} on {self.environment}')}")
+        if steps < self.total_timesteps and self.checkpoints:
+            console.print(f"Go on: perdure resume {self.out}", highlight=False)
+        console.print(
+            f"Next: perdure evaluate {self.out}   or   perdure export {self.out} --to onnx --out deploy",
+            highlight=False,
+        )
 
 
 def new_policy(algorithm: AbstractAlgorithm, env: HasSpaces, settings: PolicySettings, key: jax.Array) -> Any:

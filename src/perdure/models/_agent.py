@@ -14,10 +14,10 @@ from jax import random as jr
 from jaxtyping import Array, Float, Key
 
 import perdure.export
-from perdure._core import atomic_write, check_counts, dumps_json
+from perdure._core import check_counts
 from perdure.algorithm import AbstractAlgorithm, AbstractOnPolicy
 from perdure.callback import AbstractCallback, ConsoleTable, ProgressBar
-from perdure.checkpoint import load, save
+from perdure.checkpoint import load, put_back, save
 from perdure.env.adapter import HostEnv, as_tree
 from perdure.evaluation import ReturnSummary, evaluate, summarize
 from perdure.policy import AbstractDeterministicPolicy, is_stateful
@@ -57,6 +57,7 @@ class Agent:
         self._training_env: Any = None  # what `state` is of; a HostEnv, or one of ours
         self.state: Any = None  # of the training; None before the first
         self._needs_refill = False
+        self._host: dict[str, Any] | None = None  # where the host environment of a loaded state stood
         self._key = jr.key(int(np.random.randint(2**31)) if seed is None else seed)
 
     @property
@@ -137,6 +138,8 @@ class Agent:
                 ready.reset(seed=0)
             if eqx.tree_equal(ready.spec if isinstance(ready, HostEnv) else ready, self.state.env):
                 self._training_env = ready
+                if isinstance(ready, HostEnv):
+                    put_back(ready, self._host)
         return ready
 
     def _with_settings(self, env: Any, batch_size: int | None, **given: Any) -> AbstractAlgorithm:
@@ -213,7 +216,8 @@ class Agent:
     def save(self, dirpath: str | Path, *, buffer: bool = False, config: bool = False, force: bool = False) -> None:
         """Save everything in the directory `dirpath`, see `perdure.checkpoint.save`; the replay buffer with `buffer`.
 
-        With `config`, `model_config.json` beside it tells in words what the agent is.
+        With `config`, `model_config.json` beside it tells in words what the agent is. With `force` an older checkpoint is
+        replaced, and stays valid until the new one is whole.
 
         Raises: FileExistsError if the directory is there and not `force`, ValueError without a training to save (use
         `perdure.checkpoint.save_policy` for a policy alone) or for `buffer=True` without one.
@@ -223,19 +227,16 @@ class Agent:
                 "This agent was never trained, so there is no training state to save. Train it, or save the policy alone: "
                 "perdure.checkpoint.save_policy(path, agent.policy)."
             )
-        metadata = {"agent": type(self).__name__, "key": jr.key_data(self._key).tolist()}
-        save(dirpath, self.algorithm, self.state, buffer=buffer, force=force, metadata=metadata)
-        if config:
-            described = {
-                "agent": type(self).__name__,
-                "algorithm": type(self.algorithm).__name__,
-                "settings": dataclasses.asdict(self.algorithm),
-                "policy": type(self.policy).__name__,
-                "observation_space": str(self.policy.observation_space),
-                "action_space": str(self.policy.action_space),
-                "environment": self.state.env.name,
-            }
-            atomic_write(Path(dirpath).parent / "model_config.json", dumps_json(described))
+        save(
+            dirpath,
+            self.algorithm,
+            self.state,
+            env=self._training_env if isinstance(self._training_env, HostEnv) else None,
+            buffer=buffer,
+            config=config,
+            force=force,
+            metadata={"agent": type(self).__name__, "key": jr.key_data(self._key).tolist()},
+        )
 
     @classmethod
     def load(cls: type[Self], dirpath: str | Path, *, buffer: bool = False) -> Self:
@@ -256,7 +257,7 @@ class Agent:
         Agent.__init__(agent, found.algorithm, found.policy, seed=0)
         if "key" in found.metadata:  # not where `perdure.checkpoint.save` saved it without an agent
             agent._key = jr.wrap_key_data(jnp.asarray(found.metadata["key"], jnp.uint32))
-        agent.state, agent._needs_refill = found.state, not found.has_buffer
+        agent.state, agent._needs_refill, agent._host = found.state, not found.has_buffer, found.host
         if found.state is not None and not hasattr(found.state.env, "task"):
             agent._env = agent._training_env = found.state.env
         return agent

@@ -20,12 +20,15 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::U
 
 
 @pytest.mark.slow
-def test_steps_are_those_of_brax_and_a_time_limit_truncates():
-    env = from_brax("inverted_pendulum", max_episode_steps=3, backend="generalized")
+@pytest.mark.parametrize("backend", ["generalized", "mjx"])
+def test_steps_are_those_of_brax_and_a_time_limit_truncates(backend):
+    if backend == "mjx":
+        pytest.importorskip("mujoco.mjx", reason="mujoco-mjx is not installed")
+    env = from_brax("inverted_pendulum", max_episode_steps=3, backend=backend)
     assert isinstance(env, TimeLimit)
     assert env.observation_space == Box(-np.inf, np.inf, (4,))
     assert env.action_space == Box(-1, 1, (1,))
-    task = brax_envs.get_environment("inverted_pendulum", backend="generalized")
+    task = brax_envs.get_environment("inverted_pendulum", backend=backend)
     theirs, their_step, our_step = jax.jit(task.reset)(jr.key(0)), jax.jit(task.step), jax.jit(env.step)
     state, observation = env.reset(key=jr.key(0))
     assert jnp.allclose(observation, theirs.obs)

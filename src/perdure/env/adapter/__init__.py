@@ -11,4 +11,5 @@ from ._host import (
     as_tree as as_tree,
     make_host as make_host,
 )
+from ._host_state import NotSavable as NotSavable
 from ._to_gymnasium import to_gymnasium_env as to_gymnasium_env

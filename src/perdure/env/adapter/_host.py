@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from perdure._core import check_counts, import_extra, register
+from perdure._core import FileFormatError, check_counts, import_extra, register
 from perdure.space import AbstractSpace, Box, Dict, MultiBinary, Tuple, from_gymnasium
 
 from .._base import AbstractEnv, TimeStep
+from ._host_state import decode, encode, restore, state_of
 
 
 class HostStep(NamedTuple):
@@ -154,6 +155,22 @@ class HostEnv:
         if mask is None or final_mask is None:
             return finals, mask
         return finals, np.where(done[:, None], final_mask, mask)
+
+    def state(self) -> dict[str, Any]:
+        """Where the environments stand, as JSON: `restore` puts others of the same making there, in any process.
+
+        Raises: NotSavable (a TypeError) naming the attribute that cannot be saved, such as the pipe to another process.
+        """
+        own = self.observation, self.action_mask, self._resetting
+        return {"environment": state_of(self.envs), "own": encode(own)}
+
+    def restore(self, saved: Any) -> None:
+        """Put the environments where `state` found others. Raises: FileFormatError if those were of another making."""
+        if not isinstance(saved, dict) or saved.keys() != {"environment", "own"}:
+            raise FileFormatError("the saved environment is no 'environment' and 'own'.")
+        own = decode(saved["own"], None)
+        restore(self.envs, saved["environment"])
+        self.observation, self.action_mask, self._resetting = own
 
     def close(self) -> None:
         """End the environment's processes and windows."""

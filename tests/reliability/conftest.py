@@ -1,0 +1,96 @@
+"""The states that are saved and broken here, made once; and a table of the figures at the end of the run.
+
+`python -m pytest -m reliability` runs a reduced number of cases, `PERDURE_RELIABILITY=full` before it all of them.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jax import random as jr
+from reliability_kit import FULL, contents_of, new_state
+
+from perdure import models
+from perdure.algorithm import PPO
+from perdure.checkpoint._directory import Contents, write
+from perdure.env import TimeLimit
+from perdure.env.classic_control import CartPole
+from perdure.policy import MLPActorCriticPolicy
+
+ENV = TimeLimit(CartPole(), 20)
+
+
+@pytest.fixture(scope="session")
+def ppo():
+    """`(algorithm, state)`."""
+    algorithm = PPO(num_envs=1, num_steps=4, num_minibatches=1)
+    return algorithm, new_state(algorithm, ENV, MLPActorCriticPolicy(ENV, hidden_sizes=(2,), key=jr.key(0)))
+
+
+@pytest.fixture(scope="session")
+def dqn():
+    """`(algorithm, state)` with a replay buffer."""
+    agent = models.DQN(ENV, policy_settings={"hidden_sizes": (64, 64)}, batch_size=8, capacity=16_000, seed=0)
+    return agent.algorithm, new_state(agent.algorithm, ENV, agent.policy)
+
+
+@pytest.fixture(scope="session")
+def small(ppo) -> Contents:
+    """The contents of a checkpoint of about six KiB."""
+    return contents_of(*ppo)
+
+
+@pytest.fixture(scope="session")
+def large(dqn) -> Contents:
+    """The contents of a checkpoint with a buffer."""
+    return contents_of(*dqn, buffer=True)
+
+
+@pytest.fixture
+def checkpoint(small, tmp_path) -> Path:
+    """A small checkpoint."""
+    write(tmp_path / "saved", small, config=False, force=False)
+    return tmp_path / "saved"
+
+
+@pytest.fixture
+def quick_path(tmp_path) -> Iterator[Path]:
+    """As `tmp_path`, in memory where the system offers it: for tests of what is called, not of the disk."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def figures(record_property):
+    """A function that puts figures into the table."""
+
+    def tell(**values) -> None:
+        for name, value in values.items():
+            record_property(f"figure:{name}", value)
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter):
+    sums: dict[str, dict[str, float]] = {}
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        told = {n.removeprefix("figure:"): v for n, v in report.user_properties if n.startswith("figure:")}
+        if told and report.when == "call":
+            test, _, variant = report.nodeid.split("::")[-1].removeprefix("test_").partition("[")
+            sums.setdefault(test, {"variants": 0})["variants"] += bool(variant)
+            for what, value in told.items():
+                largest = what.startswith("most_")
+                before = sums[test].get(what, 0)
+                sums[test][what] = max(before, value) if largest else before + value
+    if sums:
+        terminalreporter.section(f"reliability, {'full' if FULL else 'reduced'} run")
+        for test, told in sums.items():
+            figures = "   ".join(
+                f"{what.replace('_', ' ')} {value}" for what, value in told.items() if what != "variants" or value
+            )
+            terminalreporter.write_line(f"{test:<64} {figures}")
