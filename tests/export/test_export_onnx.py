@@ -80,7 +80,7 @@ def test_opset_and_ir_version_are_what_every_runtime_reads():
 
 def test_weights_and_layers_are_named_after_the_module():
     model = to_onnx(MLPActorCriticPolicy(env=CartPole(), key=jr.key(0)))
-    assert "actor.layers[0].weight" in {i.name for i in model.graph.initializer}
+    assert "actor.layers.0.weight" in {i.name for i in model.graph.initializer}
     assert any(n.name.startswith("actor_layers_0") for n in model.graph.node)
 
 

@@ -63,7 +63,14 @@ def export(
     try:
         runners = {target.name: Runner(target.runner) for target in found}
         try:
-            program = lower(policy, name=name, action_mask=action_mask, nan_guard=nan_guard, outputs=outputs)
+            program = lower(
+                policy,
+                target=", ".join(runners),
+                name=name,
+                action_mask=action_mask,
+                nan_guard=nan_guard,
+                outputs=outputs,
+            )
             case = make_case(policy, program, max(num_observations, 1), seed, observations, nan_guard)
             rows, files = prove(program, case, found, runners, temporary, name)
         finally:
@@ -111,14 +118,14 @@ def prove(
         files[target.name] = target.write(program, folder, name)
         runners[target.name].submit(folder / files[target.name][0], case.job())
     want = expect(program, case)
-    reports, errors = [], np.zeros(case.num_good)
+    answers = {target.name: runners[target.name].result() for target in targets}
+    verdicts = {name: judge(name, program, case, want, answer) for name, answer in answers.items()}
+    errors = np.max([verdict.row_errors for verdict in verdicts.values()], axis=0)
+    arrays = golden(program, case, want, errors)
+    write_golden(folder / GOLDEN, arrays)
     for target in targets:
-        answer = runners[target.name].result()
-        verdict = judge(target.name, program, case, want, answer)
-        errors = np.maximum(errors, verdict.row_errors)
-        reports.append(report_of(target, files[target.name], folder, verdict, answer))
-    write_golden(folder / GOLDEN, golden(program, case, want, errors))
-    return reports, files
+        files[target.name] += target.finish(program, folder, name, arrays)
+    return [report_of(t, files[t.name], folder, verdicts[t.name], answers[t.name]) for t in targets], files
 
 
 def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, answer: Answer) -> TargetReport:
@@ -133,6 +140,7 @@ def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, 
         ties=verdict.ties,
         broken=verdict.broken,
         microseconds=None if answer.seconds is None else answer.seconds * 1e6,
+        memory=answer.memory,
     )
 
 
@@ -170,6 +178,7 @@ def finish(folder: Path, program: Program, report: ExportReport, files: dict[str
             "ties": row.ties,
             "broken": row.broken,
             "microseconds": row.microseconds,
+            **({"memory": row.memory} if row.memory else {}),
         }
         for row in report.targets
     }

@@ -22,6 +22,7 @@ class TargetReport:
     ties: int  # rows at the limit of float32: a near-tie of the logits, or an input where one rounding moves the answer
     broken: int  # rows with NaN or infinities whose guarded answer was as it must be
     microseconds: float | None  # median of one action at batch 1, the runtime's own call included
+    memory: dict[str, int | None] = dataclasses.field(default_factory=dict)  # of C: bytes of flash, stack, workspace
 
     @property
     def agreement(self) -> str:

@@ -39,6 +39,7 @@ class Answer:
     sequence: dict[str, np.ndarray]
     seconds: float | None
     runtime: str
+    memory: dict[str, int | None] = dataclasses.field(default_factory=dict)  # bytes, where the runner measures them
 
 
 class Runner:
@@ -51,7 +52,7 @@ class Runner:
         self.folder = Path(self.work.name)
         environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(RUNNERS / script)],
+            [sys.executable, "-P", str(RUNNERS / "replay.py"), script],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self.errors,
@@ -121,8 +122,8 @@ def read_answer(folder: Path) -> Answer:
     def group(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
 
-    runtime = f"{result['runtime']} {result['version']}"
-    return Answer(group("flat:"), group("sequence:"), result["seconds"], runtime)
+    runtime = f"{result['runtime']} {result['version']}".strip()
+    return Answer(group("flat:"), group("sequence:"), result["seconds"], runtime, result.get("memory", {}))
 
 
 def take_slices(arrays: dict[str, np.ndarray], slices: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:

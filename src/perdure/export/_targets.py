@@ -8,6 +8,7 @@ from pathlib import Path
 from perdure._core import import_extra
 
 from ._program import Program
+from ._tolerance import Arrays
 
 
 def write_onnx_target(program: Program, directory: Path, name: str) -> list[str]:
@@ -18,18 +19,103 @@ def write_onnx_target(program: Program, directory: Path, name: str) -> list[str]
     return [file]
 
 
+def require_onnx() -> None:
+    for module in ("onnx", "onnxruntime"):
+        import_extra(module, "onnx")
+
+
+def write_c_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .c._target import write
+
+    return write(program, directory, name)
+
+
+def finish_c_target(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
+    from .c._target import finish
+
+    return finish(program, directory, name, golden)
+
+
+def require_c() -> None:
+    from .c._build import require_compiler
+
+    require_compiler()
+
+
+def write_weights_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .weights._target import write
+
+    return write(program, directory, name)
+
+
+def write_stablehlo_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .stablehlo._target import write
+
+    return write(program, directory, name)
+
+
+def write_torchscript_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .torch._target import write_torchscript
+
+    return write_torchscript(program, directory, name)
+
+
+def finish_torchscript_target(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
+    from .torch._target import write_cpp
+
+    return write_cpp(program, directory, name, golden)
+
+
+def write_torch_export_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .torch._target import write_torch_export
+
+    return write_torch_export(program, directory, name)
+
+
+def require_torch() -> None:
+    import_extra("torch", "torch")
+
+
+def write_tflite_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .tflite._target import write
+
+    return write(program, directory, name)
+
+
+def require_tflite() -> None:
+    for module in ("ai_edge_litert.interpreter", "flatbuffers"):
+        import_extra(module, "tflite")
+
+
+def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
+    return []
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """`write(program, directory, name)` writes files there and gives their names, the one to run first."""
+    """`write(program, directory, name)` writes files there and gives their names, the one to run first.
+
+    `require` raises MissingExtraError where the target's tools are not installed. `finish` also gets the golden arrays,
+    and writes what needs them once the answers are proven.
+    """
 
     name: str
     write: Callable[[Program, Path, str], list[str]]
     runner: str  # script in `_runners`
-    requires: tuple[tuple[str, str], ...] = ()  # modules and the extras that install them
+    require: Callable[[], None] = lambda: None
+    finish: Callable[[Program, Path, str, Arrays], list[str]] = no_more_files
 
 
 TARGETS = {
-    "onnx": Target("onnx", write_onnx_target, "onnx_runner.py", (("onnx", "onnx"), ("onnxruntime", "onnx"))),
+    "onnx": Target("onnx", write_onnx_target, "onnx_runner.py", require_onnx),
+    "c": Target("c", write_c_target, "c_runner.py", require_c, finish_c_target),
+    "weights": Target("weights", write_weights_target, "weights_runner.py"),
+    "stablehlo": Target("stablehlo", write_stablehlo_target, "stablehlo_runner.py"),
+    "tflite": Target("tflite", write_tflite_target, "tflite_runner.py", require_tflite),
+    "torchscript": Target(
+        "torchscript", write_torchscript_target, "torch_runner.py", require_torch, finish_torchscript_target
+    ),
+    "torch-export": Target("torch-export", write_torch_export_target, "torch_runner.py", require_torch),
 }
 
 
@@ -44,6 +130,5 @@ def find_targets(names: Sequence[str]) -> list[Target]:
             raise ValueError(f"targets has {name!r}, which is no known target.{hint} Known: {', '.join(TARGETS)}.")
     found = [TARGETS[name] for name in dict.fromkeys(names)]
     for target in found:
-        for module, extra in target.requires:
-            import_extra(module, extra)
+        target.require()
     return found

@@ -36,9 +36,9 @@ Spec = tuple[tuple[int, ...], Any]  # shape without the batch, dtype
 
 
 def leaf_names(tree: Any) -> dict[int, str]:
-    """`actor.layers[0].weight` for each array of a module, by identity: a jaxpr's constants are the same objects."""
+    """`actor.layers.0.weight` for each array of a module, by identity: a jaxpr's constants are the same objects."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0] if tree is not None else []
-    return {id(leaf): jax.tree_util.keystr(path).lstrip(".") for path, leaf in leaves}
+    return {id(leaf): jax.tree_util.keystr(path, simple=True, separator=".") for path, leaf in leaves}
 
 
 def trace(

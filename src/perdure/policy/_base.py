@@ -1,16 +1,21 @@
 """What a policy is: observations and its own state in, an action and its next state out."""
 
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Key
 
 from perdure._core import Serializable
 from perdure.space import AbstractSpace
 
+from ._parameters import parameters_of, with_parameters
+
+P = TypeVar("P", bound="AbstractPolicy")  # not typing.Self, which beartype takes only on classes it decorates itself
 StateType = TypeVar("StateType")
 ActType = TypeVar("ActType")
 ObsType = TypeVar("ObsType")
@@ -50,6 +55,17 @@ class AbstractPolicy(Serializable, Generic[StateType, ActType, ObsType, MaskType
     @abstractmethod
     def reset(self, *, key: Key[Array, ""]) -> StateType:
         """The internal state at the start of an episode."""
+
+    def get_parameters(self) -> dict[str, np.ndarray]:
+        """What is learned: numpy arrays of your own, by their place, such as `actor.layers.0.weight`."""
+        return parameters_of(self)
+
+    def set_parameters(self: P, parameters: Mapping[str, Any]) -> P:
+        """The policy with these values for all that `get_parameters` names; this one stays as it is.
+
+        Raises: ValueError for a name too many or too few, another shape, or numbers that are not finite.
+        """
+        return with_parameters(self, parameters)
 
 
 class AbstractStatelessPolicy(AbstractPolicy[None, ActType, ObsType, MaskType]):

@@ -4,14 +4,15 @@ What onnxruntime lacks shapes some rules: no Where on bool, no Less on bool, Arg
 int64, Gemm takes matrices only, Clip bounds are numbers.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .._graph import Node, size
+from .._writing import WriteRules
 
-WRITERS: dict[str, Callable[[Any, Node], Any]] = {}
+WRITERS = WriteRules()
+writes = WRITERS.writes
 SAME = [
     "Neg",
     "Abs",
@@ -45,14 +46,6 @@ SAME = [
     "Or",
 ]
 REDUCTIONS = {"max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd"}
-
-
-def writes(*ops: str) -> Callable[[Callable[[Any, Node], Any]], Callable[[Any, Node], Any]]:
-    def register(rule: Callable[[Any, Node], Any]) -> Callable[[Any, Node], Any]:
-        WRITERS.update(dict.fromkeys(ops, rule))
-        return rule
-
-    return register
 
 
 def refs(w: Any, node: Node) -> list[str]:

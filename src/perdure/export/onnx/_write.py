@@ -1,6 +1,6 @@
 """Graph to ONNX: opset 17, IR version 8, no external data, one symbolic axis `batch`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,11 +95,8 @@ class Writer:
         for node in nodes:
             if id(node) in absorbed:
                 continue
-            writer: Callable[[Writer, Node], Any] | None = WRITERS.get(node.op)
-            if writer is None:
-                raise ExportError(f"{node.where}: ONNX has no counterpart of {node.op}")
             self.current = node.out.name
-            writer(self, node)
+            WRITERS.write("ONNX", self, node)
         self.current = ""
         for name, t in self.graph.outputs:
             if t.name != name or t.is_constant:  # an input, a constant, or one value under two names

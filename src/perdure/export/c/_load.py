@@ -1,0 +1,175 @@
+"""A policy compiled to a shared library, run from Python. Needs numpy alone: the runner of the proof uses it too."""
+
+import ctypes
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ALIGNMENT = 64
+
+
+class Port(NamedTuple):
+    kind: str  # input, state or output
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def read_port(line: str) -> Port:
+    kind, dtype, shape, name = line.split(" ", 3)
+    return Port(kind, name, () if shape == "-" else tuple(map(int, shape.split("x"))), np.dtype(dtype))
+
+
+def aligned(size_bytes: int) -> np.ndarray:
+    whole = np.zeros(size_bytes + ALIGNMENT, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT
+    return whole[start : start + size_bytes]
+
+
+def pointers(arrays: list[np.ndarray]) -> Any:
+    return (ctypes.c_void_p * max(len(arrays), 1))(*[x.ctypes.data for x in arrays])
+
+
+class Library:
+    """The functions of a shared library, and what goes in and out of them."""
+
+    def __init__(self, path: str | Path):
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path.name} does not exist. Make it with perdure.export.c.build('policy.c').")
+        library = ctypes.CDLL(str(path.resolve()))
+        if not hasattr(library, "perdure_ports"):
+            raise ValueError(
+                f"{path.name} has no function perdure_ports. Build it with perdure.export.c.build, or give your compiler "
+                "-DPERDURE_LIBRARY."
+            )
+        library.perdure_ports.restype = ctypes.POINTER(ctypes.c_char_p)
+        lines = itertools.takewhile(lambda line: line is not None, library.perdure_ports())
+        ports = [read_port(line.decode()) for line in lines]
+        self.inputs, self.state, self.outputs = (
+            [p for p in ports if p.kind == k] for k in ("input", "state", "output")
+        )
+        self.workspace_bytes: int = library.perdure_workspace_bytes()
+        self.function = library.perdure_run
+        self.function.argtypes = [ctypes.c_int32, *[ctypes.c_void_p] * 3]
+        self.reset_function = library.perdure_reset
+
+    def initial_state(self) -> dict[str, np.ndarray]:
+        """What the memory is at the start of an episode."""
+        state = {port.name: np.zeros(port.shape, port.dtype) for port in self.state}
+        self.reset_function(pointers(list(state.values())))
+        return state
+
+    def prepare(self, rows: Mapping[str, Any]) -> Callable[[], dict[str, np.ndarray]]:
+        """A call with rows by input name, memory included; the next memory comes out as `next_<name>`.
+
+        Raises: ValueError for an input of another shape.
+        """
+        ports = (*self.inputs, *self.state)
+        given = [np.ascontiguousarray(rows[p.name], p.dtype) for p in ports]
+        count = len(given[0])
+        for port, x in zip(ports, given, strict=True):
+            if x.shape != (count, *port.shape):
+                raise ValueError(f"'{port.name}' has shape {x.shape}, wanted {(count, *port.shape)}.")
+        names = [p.name for p in self.outputs] + [f"next_{p.name}" for p in self.state]
+        made = [np.empty((count, *p.shape), p.dtype) for p in (*self.outputs, *self.state)]
+        held = (aligned(self.workspace_bytes), pointers(given), pointers(made), given)
+        arguments = (count, ctypes.addressof(held[1]), ctypes.addressof(held[2]), held[0].ctypes.data)
+        answer = dict(zip(names, made, strict=True))
+
+        def call(held: Any = held) -> dict[str, np.ndarray]:
+            self.function(*arguments)
+            return answer
+
+        return call
+
+
+class Policy:
+    """One policy that plays: it holds its memory and its buffers, so use one for each thread and each environment.
+
+    `policy(observation)` is the action for one observation; an integer action of one number is an int. `lost` says that
+    the last observation was broken (NaN or infinite where that matters): do not act on it.
+    """
+
+    def __init__(self, library: Library):
+        self.library, self.lost = library, False
+        self.buffers = {p.name: np.zeros(p.shape, p.dtype) for p in (*library.inputs, *library.state, *library.outputs)}
+        self.work = aligned(library.workspace_bytes)
+        self.observations = [p for p in library.inputs if p.name != "action_mask"]
+        self.is_masked = any(p.name == "action_mask" for p in library.inputs)
+        actions = [p for p in library.outputs if p.name.split(".")[0] == "action"]
+        self.actions = [self.buffers[p.name] for p in actions]
+        self.action_names = [p.name for p in actions]
+        memory = [self.buffers[p.name] for p in library.state]
+        given = pointers([*(self.buffers[p.name] for p in library.inputs), *memory])
+        made = pointers([*(self.buffers[p.name] for p in library.outputs), *memory])
+        self.pointers = (given, made)  # held as long as their addresses are used
+        self.arguments = (1, ctypes.addressof(given), ctypes.addressof(made), self.work.ctypes.data)
+        self.function = library.function
+        self.is_plain = len(self.observations) == 1 == len(self.actions) and not self.is_masked
+        self.first = self.buffers[self.observations[0].name]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the episode."""
+        for name, value in self.library.initial_state().items():
+            self.buffers[name][...] = value
+
+    def __call__(self, observation: Any, action_mask: Any = None) -> Any:
+        """The action. A Dict observation is a mapping, a Tuple a sequence, as the environment gives them.
+
+        Raises: ValueError for a shape, TypeError for a dtype that does not fit, or for a mask where there is none.
+        """
+        if self.is_plain and action_mask is None:
+            fill(self.observations[0].name, self.first, observation)
+        else:
+            self.fill_all(observation, action_mask)
+        self.lost = self.function(*self.arguments) != 0
+        if len(self.actions) == 1:
+            action = self.actions[0]
+            return action.copy() if action.ndim else action.item()
+        return {name.partition(".")[2]: x.copy() for name, x in zip(self.action_names, self.actions, strict=True)}
+
+    def fill_all(self, observation: Any, action_mask: Any) -> None:
+        for port in self.observations:
+            fill(port.name, self.buffers[port.name], part(observation, port.name.partition(".")[2]))
+        if self.is_masked:
+            mask = np.ones(self.buffers["action_mask"].shape, bool) if action_mask is None else action_mask
+            fill("action_mask", self.buffers["action_mask"], np.asarray(mask) != 0)
+        elif action_mask is not None:
+            raise TypeError(
+                "action_mask is given, but the policy was exported without one. Export with action_mask=True."
+            )
+
+
+def fill(name: str, buffer: np.ndarray, value: Any) -> None:
+    if getattr(value, "shape", None) != buffer.shape:
+        value = np.asarray(value)
+        if value.shape != buffer.shape:
+            raise ValueError(f"'{name}' has shape {value.shape}, wanted {buffer.shape}.")
+    np.copyto(buffer, value, casting="same_kind")
+
+
+def part(value: Any, path: str) -> Any:
+    """The member of a Dict or Tuple observation that a port's name leads to; keys may have dots in them."""
+    if not path:
+        return value
+    if not isinstance(value, Mapping):
+        head, _, rest = path.partition(".")
+        return part(value[int(head)], rest)
+    keys = [key for key in value if path == key or path.startswith(f"{key}.")]
+    if not keys:
+        raise ValueError(f"the observation has no '{path}', only {', '.join(map(str, value))}.")
+    key = max(keys, key=len)
+    return part(value[key], path[len(key) + 1 :])
+
+
+def load(path: str | Path) -> Policy:
+    """The policy in a shared library that `build` made.
+
+    Raises: FileNotFoundError, or ValueError for a library without the entries of a policy.
+    """
+    return Policy(Library(path))

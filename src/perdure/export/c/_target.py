@@ -1,0 +1,38 @@
+"""What `export` does for the target `c`: the files, and the self-test that is written once the answers are known."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from perdure._core import ExportError
+
+from .._program import Program
+from .._tolerance import Arrays
+from ._build import require_compiler
+from ._compile import compile_program
+from ._self_test import write_self_test
+from ._write import write_c
+
+SELF_TEST_SECONDS = 60
+
+
+def write(program: Program, directory: Path, name: str) -> list[str]:
+    for file, text in write_c(program, name).items():
+        (directory / file).write_text(text)
+    return [f"{name}.c", f"{name}.h"]
+
+
+def finish(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
+    """The self-test, compiled and run.
+
+    Raises: ExportError if it fails; what the runner compiled answered right, so this would be the compiler's or ours.
+    """
+    test = directory / f"{name}_test.c"
+    test.write_text(write_self_test(program, name, golden))
+    with tempfile.TemporaryDirectory(prefix="perdure-test-") as folder:
+        program_file = Path(folder) / "policy_test"
+        compile_program([directory / f"{name}.c", test], program_file, require_compiler(), ["-O1"])
+        done = subprocess.run([program_file], capture_output=True, text=True, timeout=SELF_TEST_SECONDS)
+    if done.returncode != 0:
+        raise ExportError(f"export to c: the self-test fails; nothing was written. {done.stdout.strip()[-500:]}")
+    return [test.name]

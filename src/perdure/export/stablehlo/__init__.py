@@ -1,0 +1,1 @@
+"""StableHLO: the policy as `jax.export` bytes for cpu, cuda and tpu, run by JAX without Perdure."""

@@ -1,0 +1,1 @@
+"""TFLite: float32 for one observation, run by LiteRT."""

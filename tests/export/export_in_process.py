@@ -1,0 +1,56 @@
+"""Runs an export's proofs in this process: the runners' own code without starting one process for each."""
+
+import runpy
+import tempfile
+import warnings
+from pathlib import Path
+
+import pytest
+
+import perdure.export._export as exporting
+from perdure.export._run import RUNNERS, Answer, Job, Runner
+from perdure.export._runners.replay import run_sequence, run_slices
+from perdure.export._targets import TARGETS
+
+
+class InProcessRunner(Runner):
+    """Answers as the process would."""
+
+    def __init__(self, script: str):
+        self.script = script
+
+    def submit(self, model: Path, job: Job) -> None:
+        open_model = runpy.run_path(str(RUNNERS / self.script))["open_model"]
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as the process does
+            opened = open_model(str(model), Path(folder))
+            prepare = opened["prepare"]
+            flat = run_slices(prepare, job.flat, job.slices)
+            steps = {} if job.reset is None else run_sequence(prepare, job.sequence, job.initial, job.reset)
+        found = {name.partition(":")[2]: x for name, x in flat.items()}
+        later = {name.partition(":")[2]: x for name, x in steps.items()}
+        runtime = f"{opened['runtime']} {opened['version']}"
+        self.answer = Answer(found, later, None, runtime, opened.get("memory", {}))
+
+    def result(self) -> Answer:
+        return self.answer
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    monkeypatch.setattr(exporting, "Runner", InProcessRunner)
+
+
+def installed_targets() -> list[str]:
+    """The targets whose tools are here."""
+    found = []
+    for name, target in TARGETS.items():
+        try:
+            target.require()
+        except ImportError:
+            continue
+        found.append(name)
+    return found

@@ -1,0 +1,65 @@
+"""Writes the table of policy kinds and targets in docs/exporting.md: `python tests/export/support_matrix.py`.
+
+Each cell is an export, proven in the target's runtime; the same exports are what `test_policies_targets` asserts.
+"""
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from export_in_process import InProcessRunner, installed_targets  # noqa: E402
+
+import perdure.export._export as exporting  # noqa: E402
+from perdure._core import ExportError  # noqa: E402
+from perdure.export._targets import TARGETS  # noqa: E402
+from policy_kinds import KINDS, make  # noqa: E402
+
+PAGE = HERE.parents[1] / "docs" / "exporting.md"
+START, END = "<!-- support matrix -->\n", "<!-- end of support matrix -->"
+CELLS = {True: "proven", False: "refused", None: "not proven here"}
+
+
+def is_proven(policy: Any, targets: list[str]) -> bool:
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            has_choices = policy.action_space.mask_size > 0
+            exporting.export(policy, folder, targets, action_mask=has_choices, num_observations=200)
+    except ExportError as error:
+        print(f"{targets}: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def results_of(kind: str) -> dict[str, bool | None]:
+    """True where the export is proven, False where it is refused, None where the target's tools are missing."""
+    policy, here = make(kind), installed_targets()
+    if is_proven(policy, here):
+        return dict.fromkeys(TARGETS) | dict.fromkeys(here, True)
+    return dict.fromkeys(TARGETS) | {target: is_proven(policy, [target]) for target in here}
+
+
+def table(rows: dict[str, dict[str, bool | None]]) -> str:
+    head = f"| policy | {' | '.join(f'`{name}`' for name in TARGETS)} |\n|---|{'---|' * len(TARGETS)}\n"
+    return head + "".join(
+        f"| {kind} | {' | '.join(CELLS[row[name]] for name in TARGETS)} |\n" for kind, row in rows.items()
+    )
+
+
+def main() -> None:
+    exporting.Runner = InProcessRunner
+    rows = {}
+    for kind in KINDS:
+        rows[kind] = results_of(kind)
+        print(kind, flush=True)
+    text = table(rows)
+    page = PAGE.read_text()
+    PAGE.write_text(re.sub(f"(?s){re.escape(START)}.*{re.escape(END)}", lambda _: START + text + END, page))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Each group of primitives in each runtime against JAX: the same cases as for onnxruntime, with and without NaN."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from export_backends import BACKENDS, tflite_lacks
+from export_support import F, answers, graph_of, sample, worst_error
+from jax import lax
+from test_export_fuzz import BATCH, INPUTS, build
+from test_export_primitives import (
+    BINARY,
+    CONTROL,
+    IMAGE,
+    IMAGES,
+    INDEX,
+    MATRIX,
+    PAIR,
+    PRODUCT,
+    REDUCTION,
+    SHAPE,
+    UNARY,
+    VECTOR,
+    named,
+)
+
+from perdure._core import ExportError
+from perdure.export._interpret import interpret
+from perdure.export._nan_guard import add_nan_guard
+from perdure.export._passes import simplify
+from perdure.export._tolerance import near_ties
+
+
+def check(function, inputs, tolerance=1e-5):
+    """The guarded graph: against JAX on numbers, against the numpy reference on NaN and infinities."""
+    plain = simplify(graph_of(function, inputs))
+    guarded = simplify(add_nan_guard(plain, [name for name, _ in plain.outputs]))
+    arrays = sample(inputs, 7)
+    broken = [x.copy() for x in arrays]
+    for x in broken:
+        if x.dtype.kind == "f":
+            x.reshape(len(x), -1)[::3, 0], x.reshape(len(x), -1)[1::3, -1] = np.nan, np.inf
+    want = answers(function, arrays)
+    both = {name: np.concatenate([x, y]) for name, x, y in zip(inputs, arrays, broken, strict=True)}
+    reference = interpret(guarded, dict(zip(inputs, broken, strict=True)))
+    for name, run in BACKENDS.items():
+        if name == "tflite" and tflite_lacks(guarded):
+            with pytest.raises(ExportError, match=r"TFLite has no|LiteRT on a CPU runs no"):
+                run(guarded, both)
+            continue
+        got = run(guarded, both)
+        assert worst_error([y[:7] for y in got], want) <= tolerance, name
+        assert worst_error([y[7:] for y in got], reference.values()) <= 1e-4, name
+
+
+CASES = [(UNARY, VECTOR), (BINARY, PAIR), (SHAPE, MATRIX), (REDUCTION, MATRIX), (INDEX, MATRIX), (PRODUCT, MATRIX)]
+CASES += [(IMAGES, IMAGE), (CONTROL, VECTOR)]
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [pytest.param(*case.values, inputs, id=case.id) for group, inputs in CASES for case in named(group)],
+)
+def test_primitives_elsewhere(function, inputs):
+    check(function, inputs, 2e-5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda k: (k // 2, k % 2, -k, k * k, jnp.abs(k - 1)),
+        lambda k: (k.astype(F) / 3, (k > 1).astype(np.int8), k.astype(bool)),
+        lambda k: (lax.div(k - 2, k + 1), lax.rem(k - 2, k + 1)),
+        lambda k: (k.max(), k.sum(), k.argmax(), jnp.sort(k)),
+        lambda k: (k + 2147483647) * 65537 - lax.div(k - 2147483647 - 1, -1 - 0 * k),  # wraps around
+    ],
+)
+def test_integers_elsewhere(function):
+    check(function, {"k": ((4,), np.int32)})
+
+
+def test_bytes_wrap_and_floats_saturate_elsewhere():
+    check(lambda k: (k + k, k * k, k - 200), {"k": ((5,), np.uint8)})
+    check(lambda x: ((x * 100).astype(jnp.int8), (x * 3e9).astype(jnp.int32)), VECTOR)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 200, 20))
+def test_random_functions_agree_elsewhere(first):
+    for seed in range(first, first + 20):
+        function, random = build(seed), np.random.default_rng(seed + 1)
+        draw = {"f": lambda s, r=random: r.standard_normal(s).astype(F), "b": lambda s, r=random: r.random(s) < 0.5}
+        arrays = [draw[np.dtype(d).kind]((BATCH, *shape)) for shape, d in INPUTS.values()]
+        rows = dict(zip(INPUTS, arrays, strict=True))
+        plain = simplify(graph_of(function, INPUTS))
+        guarded = simplify(add_nan_guard(plain, ["y0", "y1"]))
+        firm = ~near_ties(plain, rows)
+        want = [y[firm] for y in answers(function, arrays)]
+        broken = [x.copy() for x in arrays]
+        for x in broken[:3]:
+            x[::2, ..., 0] = np.nan
+        both = {name: np.concatenate([x, y]) for name, x, y in zip(INPUTS, arrays, broken, strict=True)}
+        lost = interpret(guarded, dict(zip(INPUTS, broken, strict=True))).values()
+        for name, run in BACKENDS.items():
+            if (name == "stablehlo" and seed % 4) or (name == "tflite" and tflite_lacks(guarded)):
+                continue  # the rules of StableHLO are JAX's own functions, and it takes the most time
+            got = run(guarded, both)
+            assert worst_error([y[:BATCH][firm] for y in got], want) <= 2e-5, (name, seed)
+            pairs = zip(got, lost, strict=True)
+            assert all((np.isnan(a[BATCH:]) == np.isnan(b)).all() for a, b in pairs), (name, seed)

@@ -1,0 +1,29 @@
+"""Every kind of policy exports to every target with proof; those with a memory over 100 steps with resets."""
+
+from pathlib import Path
+
+import pytest
+from export_in_process import in_process as in_process, installed_targets
+
+from perdure.export import export
+from perdure.export._targets import TARGETS
+from policy_kinds import KINDS, make, some_slow
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("kind", some_slow(("cnn actor-critic", "liquid soft")))
+def test_every_kind_of_policy_is_the_same_in_every_target(kind, tmp_path):
+    policy, targets = make(kind), installed_targets()
+    has_choices = policy.action_space.mask_size > 0
+    report = export(policy, tmp_path / "policy", targets, action_mask=has_choices, num_observations=200)
+    assert [row.target for row in report.targets] == targets
+    assert all(row.max_error <= 1e-5 and row.ties <= 0.02 * row.observations for row in report.targets)
+
+
+def test_the_table_of_the_docs_has_every_kind_and_every_target():
+    page = (Path(__file__).parents[2] / "docs" / "exporting.md").read_text()
+    table = page.partition("<!-- support matrix -->")[2].partition("<!-- end")[0].strip().splitlines()
+    rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table]
+    assert rows[0] == ["policy", *TARGETS]
+    assert [row[0] for row in rows[2:]] == list(KINDS)
+    assert {cell for row in rows[2:] for cell in row[1:]} == {"proven"}
