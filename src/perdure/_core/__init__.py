@@ -25,6 +25,7 @@ from ._files import (
 )
 from ._json import (
     MAX_BYTES as MAX_BYTES,
+    MAX_VALUES as MAX_VALUES,
     dumps_json as dumps_json,
     loads_json as loads_json,
     readable as readable,

@@ -25,6 +25,8 @@ import dataclasses
 import functools
 import hashlib
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import equinox as eqx
@@ -49,12 +51,14 @@ def is_frozen_dataclass(cls: type) -> bool:
     return dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
 
 
-def fields_of(cls: type) -> dict[str, bool]:
+@functools.lru_cache(maxsize=1024)
+def fields_of(cls: type) -> Mapping[str, bool]:
     """Field name -> whether it is static, for what files hold: modules, frozen dataclasses, named tuples."""
     if is_named_tuple(cls):
-        return dict.fromkeys(cls._fields, False)  # type: ignore[attr-defined]
+        return MappingProxyType(dict.fromkeys(cls._fields, False))  # type: ignore[attr-defined]
     always = not issubclass(cls, eqx.Module)  # a plain dataclass, such as a space, is no tree: all of it is static
-    return {field.name: always or bool(field.metadata.get("static", False)) for field in dataclasses.fields(cls)}
+    fields = dataclasses.fields(cls)
+    return MappingProxyType({field.name: always or bool(field.metadata.get("static", False)) for field in fields})
 
 
 def fingerprint_of(description: Any) -> bytes:
@@ -89,6 +93,8 @@ def _describe(value: Any, path: str, static: bool, registered_only: bool, depth:
         return _describe(member, where, static, registered_only, depth - 1)
 
     cls = type(value)
+    if value is None or cls is str:
+        return value
     if isinstance(value, eqx.Module) or is_frozen_dataclass(cls) or is_named_tuple(cls):
         if registered_only and not is_registered(cls):
             raise TypeError(

@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from perdure._core import FileFormatError, dumps_json, loads_json
+from perdure._core import MAX_VALUES, FileFormatError, dumps_json, loads_json
 
 MAX_HEADER = 32 * 2**20
 _CODES = {
@@ -60,10 +60,11 @@ def put_together(entries: Mapping[str, Any], pieces: list[memoryview], metadata:
         raise ValueError(
             f"The header has {len(text)} bytes, at most {MAX_HEADER} are read again. Shorten the metadata."
         )
-    try:
-        loads_json(text, max_bytes=MAX_HEADER, max_depth=4)
-    except FileFormatError as error:
-        raise ValueError(f"The header would not be read again: {error} Shorten the metadata.") from error
+    if len(text) > MAX_VALUES:  # a shorter one has nothing that would not be read
+        try:
+            loads_json(text, max_bytes=MAX_HEADER, max_depth=4)
+        except FileFormatError as error:
+            raise ValueError(f"The header would not be read again: {error} Shorten the metadata.") from error
     return [len(text).to_bytes(8, "little") + text, *pieces]
 
 

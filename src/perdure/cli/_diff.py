@@ -4,6 +4,7 @@ from pathlib import Path
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from perdure.checkpoint import compare_actions, compare_arrays, compare_fields, read_side
@@ -27,7 +28,7 @@ def diff(one: tyro.conf.Positional[Path], other: tyro.conf.Positional[Path], obs
         for column in ("field", str(one), str(other)):
             table.add_column(column, overflow="fold")
         for row in fields:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console.print(table)
     arrays = compare_arrays(ours, theirs)
     if arrays:
@@ -47,7 +48,7 @@ def diff(one: tyro.conf.Positional[Path], other: tyro.conf.Positional[Path], obs
     try:
         actions = compare_actions(ours.policy, theirs.policy, num_observations=observations)
     except (TypeError, ValueError) as error:
-        console.print(f"The policies cannot be asked the same: {error}", highlight=False)
+        console.print(f"The policies cannot be asked the same: {escape(str(error))}", highlight=False)
         return
     console.print(
         f"Of {actions.observations:,} sampled observations, the policies act differently on {actions.differing:.2%}; "

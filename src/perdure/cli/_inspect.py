@@ -7,6 +7,7 @@ from typing import Any
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from perdure._core import listing
@@ -69,7 +70,7 @@ def show_checkpoints(folder: Path) -> None:
     ]
     show(f"checkpoints in {folder}", ("name", "environment steps", "mean return"), rows)
     for path, why in broken.items():
-        Console(highlight=False).print(f"[red]broken:[/red] {path}: {why}")
+        Console(highlight=False).print(f"[red]broken:[/red] {escape(f'{path}: {why}')}")
 
 
 def show(title: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
@@ -78,5 +79,5 @@ def show(title: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) 
     for column in columns or ("", ""):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(value if isinstance(value, str) else json.dumps(value) for value in row))
+        table.add_row(*(escape(value if isinstance(value, str) else json.dumps(value)) for value in row))
     Console().print(table)
