@@ -92,7 +92,7 @@ def _describe(value: Any, path: str, static: bool, registered_only: bool, depth:
     def inner(member: Any, where: str, static: bool = static) -> Any:
         return _describe(member, where, static, registered_only, depth - 1)
 
-    cls = type(value)
+    cls: type = type(value)
     if value is None or cls is str:
         return value
     if isinstance(value, eqx.Module) or is_frozen_dataclass(cls) or is_named_tuple(cls):
