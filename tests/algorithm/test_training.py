@@ -253,6 +253,15 @@ def test_the_target_network_follows_at_its_interval():
     assert bits(two.learner.target.network) == bits(two.policy.network)
 
 
+@pytest.fixture
+def hears_sigint():
+    """Whoever runs the tests may have it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_sigint")
 def test_ctrl_c_keeps_what_was_learned():
     class PressCtrlC(AbstractCallback):
         frequency = 32
