@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import jax
 import pytest
@@ -167,6 +166,7 @@ class TellWhenRunning(AbstractCallback):
 
 
 PROGRAM = """
+import signal; signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
 import sys; sys.path.insert(0, {here!r})
 from test_find import *
 from perdure.algorithm import PPO
@@ -182,8 +182,7 @@ print("went on", int(state.iteration), flush=True)
 def test_a_signal_leaves_one_last_checkpoint(number, tmp_path):
     source = PROGRAM.format(here=os.path.dirname(__file__), folder=str(tmp_path))
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    heard = partial(signal.signal, number, signal.SIG_DFL)  # whoever runs the tests may have it ignored
-    training = subprocess.Popen([sys.executable, "-c", source], preexec_fn=heard, **pipes)
+    training = subprocess.Popen([sys.executable, "-c", source], **pipes)
     for line in training.stdout:
         if line == "running\n":
             break

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -138,8 +137,9 @@ def test_evaluate_refuses_another_task(run):
 def test_ctrl_c_keeps_what_was_learned(tmp_path):
     arguments = ["train", "ppo", "CartPole-v1", "--total-timesteps", "20_000_000", "--out", "run"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may have it ignored
-    training = subprocess.Popen([PERDURE, *arguments], cwd=tmp_path, preexec_fn=heard, **pipes)
+    # whoever runs the tests may have SIGINT ignored, which processes inherit
+    hearing = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    training = subprocess.Popen([sys.executable, "-c", hearing, PERDURE, *arguments], cwd=tmp_path, **pipes)
     curve = tmp_path / "run/learning_curve.csv"
     wait_for(lambda: curve.exists() and curve.stat().st_size, training)
     training.send_signal(signal.SIGINT)
