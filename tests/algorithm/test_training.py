@@ -15,6 +15,7 @@ from jax import random as jr
 
 from perdure.algorithm import A2C, DDPG, DQN, PPO, QRDQN, REINFORCE, SAC, TD3, TQC, DiscreteSAC
 from perdure.algorithm._base import run_compiled
+from perdure.algorithm._math import parameters_of
 from perdure.algorithm._reward_scale import RewardScale
 from perdure.callback import AbstractCallback
 from perdure.env import make, probe
@@ -243,6 +244,21 @@ def test_the_learning_rate_falls_to_zero():
 
     assert moved(*new_ppo(anneal_timesteps=160)) < 1e-7
     assert moved(*new_ppo()) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["DQN", "TD3", "SAC"])
+def test_off_policy_learning_rates_fall_to_zero(name):
+    """TD3's policy takes every second step of its critics, and is there at the same time."""
+    algorithm, policy, env, settings = EVERY[name]
+    more = {"num_updates": 4}
+    before = algorithm(**settings, **more).steps_before_learning
+    algorithm, policy = new(algorithm, policy, env, **settings, **more, anneal_timesteps=before + 60)
+    start = algorithm.init(env, policy, key=jr.key(0))
+    nearly, done = algorithm.run(start, 54), algorithm.run(start, 60)
+    then = algorithm.run(done, 60)
+    trained = [[bits(parameters_of(net)) for net in (s.policy, s.learner.critics)] for s in (nearly, done, then)]
+    assert trained[1] == trained[2]
+    assert trained[0][0] != trained[1][0]
 
 
 def test_the_target_network_follows_at_its_interval():

@@ -138,7 +138,9 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path):
     arguments = ["train", "ppo", "CartPole-v1", "--total-timesteps", "20_000_000", "--out", "run"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # whoever runs the tests may have SIGINT ignored, which processes inherit
-    hearing = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    hearing = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     training = subprocess.Popen([sys.executable, "-c", hearing, PERDURE, *arguments], cwd=tmp_path, **pipes)
     curve = tmp_path / "run/learning_curve.csv"
     wait_for(lambda: curve.exists() and curve.stat().st_size, training)

@@ -58,6 +58,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
 
     learning_rate: float = 3e-4
     critic_learning_rate: float | None = None  # of critics beside the policy; None: as `learning_rate`
+    anneal_timesteps: int | None = None  # environment steps over which learning rates fall linearly to zero
     optimizer_name: str = (
         "adam"  # of all networks: adabelief, adam, adamw, lion, nadam, rmsprop or sgd, as optax has them
     )
@@ -106,12 +107,20 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
 
     def optimizer(self) -> optax.GradientTransformation:
         """The optimiser of the policy, and of a temperature."""
-        return new_optimizer(self.optimizer_name, self.learning_rate, self.max_gradient_norm)
+        return self.new_optimizer(self.learning_rate)
 
     def critic_optimizer(self) -> optax.GradientTransformation:
         """The optimiser of critics beside the policy."""
         rate = self.learning_rate if self.critic_learning_rate is None else self.critic_learning_rate
-        return new_optimizer(self.optimizer_name, rate, self.max_gradient_norm)
+        return self.new_optimizer(rate)
+
+    def new_optimizer(self, learning_rate: float, *, delay: int = 1) -> optax.GradientTransformation:
+        """As the settings say; it takes one gradient step in `delay` updates."""
+        if self.anneal_timesteps is None:
+            return new_optimizer(self.optimizer_name, learning_rate, self.max_gradient_norm)
+        rounds = (self.anneal_timesteps - self.steps_before_learning) // self.steps_per_iteration
+        schedule = optax.linear_schedule(learning_rate, 0.0, max(rounds * self.num_updates // delay, 1))
+        return new_optimizer(self.optimizer_name, schedule, self.max_gradient_norm)
 
     def window_length(self, policy: Any) -> int:
         """Consecutive steps that one draw from the buffer takes."""

@@ -4,6 +4,7 @@ from typing import ClassVar, final
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -42,6 +43,9 @@ class TD3(AbstractOffPolicy):
     target_noise: float = 0.2  # standard deviation of what blurs the target's action
     target_noise_clip: float = 0.5
     policy_delay: int = 2  # updates of the critics to one of the policy and of all targets
+
+    def optimizer(self) -> optax.GradientTransformation:
+        return self.new_optimizer(self.learning_rate, delay=self.policy_delay)
 
     def init_learner(self, policy: AbstractDeterministicPolicy, *, key: Key[Array, ""]) -> DeterministicLearner:
         critics = new_critics(policy, 2, key=key)
