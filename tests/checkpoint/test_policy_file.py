@@ -167,6 +167,24 @@ def test_a_policy_that_could_not_be_loaded_is_not_saved(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@register(name="tests.policy_file.Full")
+class Full(Serializable):
+    """Holds what its own check refuses, as a class does whose check was made stricter since the object was built."""
+
+    weight: jax.Array
+
+    def __check_init__(self):
+        if self.weight.sum() > 1:
+            raise ValueError("weight is too large")
+
+
+def test_a_policy_that_its_own_class_refuses_is_not_saved(tmp_path):
+    policy = eqx.tree_at(lambda policy: policy.weight, Full(jnp.ones(1)), jnp.full(1, 2.0))
+    with pytest.raises(ValueError, match=r"weight is too large"):
+        save_policy(tmp_path / "policy", policy)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_class_is_named(tmp_path, tiny_file):
     content = tiny_file.read_bytes()
     assert b"tests.policy_file.Tiny" in content

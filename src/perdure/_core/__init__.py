@@ -44,7 +44,7 @@ from ._leftovers import (
     remove as remove,
     tidy as tidy,
 )
-from ._rebuild import make as make, rebuild as rebuild
+from ._rebuild import describe_to_save as describe_to_save, make as make, rebuild as rebuild
 from ._registry import lookup as lookup, name_of as name_of, register as register
 from ._serializable import Serializable as Serializable
 from ._tree import (

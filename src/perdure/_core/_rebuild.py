@@ -16,18 +16,34 @@ import numpy as np
 from ._description import (
     FLOATS,
     MAX_DEPTH,
+    describe,
     describe_default,
     describe_entry,
     fields_of,
+    fingerprint_of,
     is_frozen_dataclass,
     is_named_tuple,
 )
 from ._errors import FileFormatError
 from ._json import dumps_json
-from ._leaves import check_shape, dtype_named, escape, leaf_from_numpy
+from ._leaves import check_shape, dtype_named, escape, leaf_from_numpy, leaf_to_numpy, leaves_with_paths
 from ._registry import lookup
 
 MAX_STATIC_BYTES = 2**25  # of all static arrays together; a 1080p colour image has 6 million
+_rebuilt: set[bytes] = set()  # fingerprints of what was rebuilt in this process before it was saved
+
+
+def describe_to_save(tree: Any) -> tuple[Any, bytes]:
+    """The description of `tree`, and its fingerprint, for a file that must load: what cannot be rebuilt is not saved.
+
+    Raises: TypeError as `describe`, FileFormatError as `rebuild`.
+    """
+    description = describe(tree, registered_only=True)
+    fingerprint = fingerprint_of(description)
+    if fingerprint not in _rebuilt:
+        rebuild(description, {path: leaf_to_numpy(leaf) for path, leaf in leaves_with_paths(tree)})
+        _rebuilt.add(fingerprint)
+    return description, fingerprint
 
 
 def rebuild(description: Any, arrays: Mapping[str, np.ndarray], *, root: str = "policy") -> Any:

@@ -25,7 +25,7 @@ import perdure.policy  # so that our own policies are registered
 from perdure._core import (
     FileFormatError,
     atomic_write,
-    describe,
+    describe_to_save,
     dumps_json,
     fingerprint_of,
     leaf_to_numpy,
@@ -44,7 +44,6 @@ from ._tensors import lay_out, put_together, read_header, view_tensors
 
 FORMAT = "perdure.policy/1"
 _STRINGS = ("description", "digest", "fingerprint", "jax", "metadata", "perdure")
-_loadable: set[str] = set()  # fingerprints of what `save_policy` has seen loaded in this process
 
 
 class PolicyHeader(NamedTuple):
@@ -79,16 +78,12 @@ def save_policy(path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, 
 
     Raises: TypeError if a field cannot be saved or its class is not registered, ValueError for metadata not in JSON.
     """
-    description = describe(policy, registered_only=True)
+    description, fingerprint = describe_to_save(policy)
     tensors = {name: leaf_to_numpy(leaf) for name, leaf in leaves_with_paths(policy)}
-    fingerprint = fingerprint_of(description).hex()
-    if fingerprint not in _loadable:
-        rebuild(description, tensors)  # what cannot be loaded is not saved
-        _loadable.add(fingerprint)
     header = {
         "format": FORMAT,
         "description": dumps_json(description).decode(),
-        "fingerprint": fingerprint,
+        "fingerprint": fingerprint.hex(),
         "metadata": dumps_json(readable(dict(metadata or {}))).decode(),
         "perdure": perdure.__version__,
         "jax": jax.__version__,
