@@ -69,6 +69,8 @@ def test_resuming_is_exact(name):
     algorithm, policy, env, settings = EVERY[name]
     algorithm, policy = new(algorithm, policy, env, **settings)
     state = algorithm.init(env, policy, key=jr.key(1))
+    weak = [getattr(x, "weak_type", False) for x in jax.tree.leaves(state)]  # it would compile again once they are not
+    assert not any(weak)
     n = 7 * algorithm.steps_per_iteration
     once, twice = algorithm.run(state, 2 * n), algorithm.run(algorithm.run(state, n), n)
     assert bits(once) == bits(twice)

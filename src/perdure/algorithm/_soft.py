@@ -84,7 +84,7 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
     def init_learner(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> SoftLearner:
         critics = self.new_critics(policy, key=key)
         parameters, target = parameters_of(policy), parameters_of(critics)
-        log_temperature = jnp.log(1.0 if self.temperature is None else self.temperature)
+        log_temperature = jnp.log(jnp.float32(1.0 if self.temperature is None else self.temperature))
         policy_optimizer, temperature_optimizer = (self.optimizer().init(x) for x in (parameters, log_temperature))
         critics_optimizer = self.critic_optimizer().init(target)
         return SoftLearner(
