@@ -87,14 +87,19 @@ def test_the_workspace_is_shared_by_lifetime(tmp_path):
     assert size <= 3 * 64  # of 24 layers, what goes in and what comes out
 
 
+@pytest.fixture(scope="module", params=["several", "mixed", "attention", "convolution", "recurrent"])
+def exported(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    export(POLICIES[request.param](), folder, ["c"], num_observations=50)
+    return folder
+
+
 @pytest.mark.parametrize("name", COMPILERS)
-@pytest.mark.parametrize("kind", ["several", "mixed", "attention", "convolution", "recurrent"])
-def test_every_compiler_takes_it_without_a_warning(name, kind, tmp_path):
+def test_every_compiler_takes_it_without_a_warning(name, exported, tmp_path):
     command = compiler(name)
-    export(POLICIES[kind](), tmp_path / "deploy", ["c"], num_observations=50)
     for flags in ([], ["-DPERDURE_LIBRARY"], ["-DPERDURE_LIBM"]):
-        run(*command, *STRICT, "-O2", *flags, "-c", tmp_path / "deploy" / "policy.c", "-o", tmp_path / "policy.o")
-    run(*command, *STRICT, "-O2", "-c", tmp_path / "deploy" / "policy_test.c", "-o", tmp_path / "test.o")
+        run(*command, *STRICT, "-O2", *flags, "-c", exported / "policy.c", "-o", tmp_path / "policy.o")
+    run(*command, *STRICT, "-O2", "-c", exported / "policy_test.c", "-o", tmp_path / "test.o")
     run(
         *command[:-2] if "++" in name else command,
         tmp_path / "policy.o",
