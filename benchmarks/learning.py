@@ -125,6 +125,22 @@ Q_CARTPOLE_SB3 = {"learning_rate": 2.3e-3, "batch_size": 64, "buffer_size": 50_0
     "exploration_final_eps": 0.04,
     "exploration_fraction": 0.16,
 }
+DQN_CARTPOLE = {"learning_rate": 1e-3, "batch_size": 64, "capacity": 50_000, "learning_starts": 1_000} | {
+    "num_envs": 1,
+    "num_steps": 4,
+    "num_updates": 2,
+    "target_interval": 250,  # updates; SB3 counts steps
+    "epsilon_end": 0.04,
+    "exploration_timesteps": 16_000,
+    "anneal_timesteps": 100_000,
+}
+DQN_CARTPOLE_SB3 = {"learning_rate": 1e-3, "batch_size": 64, "buffer_size": 50_000, "learning_starts": 1_000} | {
+    "train_freq": 4,
+    "gradient_steps": 2,
+    "target_update_interval": 500,
+    "exploration_final_eps": 0.04,
+    "exploration_fraction": 0.16,
+}
 OFF = {"learning_rate": 1e-3, "batch_size": 256, "learning_starts": 1_000, "capacity": 20_000}
 OFF_SB3 = {"learning_rate": 1e-3, "batch_size": 256, "learning_starts": 1_000, "buffer_size": 20_000}
 NOISY_SB3 = OFF_SB3 | {"gamma": 0.98, "noise": 0.1, "train_freq": 1, "gradient_steps": 1}
@@ -168,12 +184,19 @@ CASES = [
     Case(
         "DQN, CartPole-v1",
         CARTPOLE,
-        DQN(**Q_CARTPOLE, double=False),
+        DQN(**DQN_CARTPOLE, double=False),
         MLPQPolicy,
         WIDE,
-        50_000,
+        100_000,
         475,
-        sb3=sb3("DQN", 1, "ReLU", **Q_CARTPOLE_SB3, policy_kwargs={"net_arch": [256, 256]}),
+        sb3=sb3(
+            "DQN",
+            1,
+            "ReLU",
+            **DQN_CARTPOLE_SB3,
+            policy_kwargs={"net_arch": [256, 256]},
+            more={"annealed": ["learning_rate"]},
+        ),
     ),
     Case(
         "QRDQN, CartPole-v1",
