@@ -88,10 +88,7 @@ def describe_default(cls: type, name: str) -> Any:
 def _describe(value: Any, path: str, static: bool, registered_only: bool, depth: int) -> Any:
     if depth == 0:
         raise TypeError(f"{path} is nested more than {MAX_DEPTH} deep. Does it contain itself?")
-
-    def inner(member: Any, where: str, static: bool = static) -> Any:
-        return _describe(member, where, static, registered_only, depth - 1)
-
+    inner = functools.partial(_describe, registered_only=registered_only, depth=depth - 1)
     cls: type = type(value)
     if value is None or cls is str:
         return value
@@ -112,12 +109,12 @@ def _describe(value: Any, path: str, static: bool, registered_only: bool, depth:
     if is_stored(value) and not static:
         return _described_leaf(value, path)
     if cls is tuple:
-        return [inner(member, f"{path}[{i}]") for i, member in enumerate(value)]
+        return [inner(member, f"{path}[{i}]", static) for i, member in enumerate(value)]
     if cls is list:
-        return {"list": [inner(member, f"{path}[{i}]") for i, member in enumerate(value)]}
+        return {"list": [inner(member, f"{path}[{i}]", static) for i, member in enumerate(value)]}
     if cls is dict:
         _check_keys(value, path)
-        return {"dict": {name: inner(member, f"{path}[{name!r}]") for name, member in value.items()}}
+        return {"dict": {name: inner(member, f"{path}[{name!r}]", static) for name, member in value.items()}}
     if cls is functools.partial:
         _check_keys(value.keywords, path)
         return {
