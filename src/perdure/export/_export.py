@@ -139,7 +139,7 @@ def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, 
         target=target.name,
         file=files[0],
         size_bytes=sum((folder / file).stat().st_size for file in files),
-        runtime=answer.runtime,
+        runtime=target.proven_by(answer.runtime),
         observations=verdict.observations,
         max_error=verdict.max_error,
         actions_equal=verdict.actions_equal,
@@ -208,8 +208,10 @@ def finish(folder: Path, program: Program, report: ExportReport, files: dict[str
 def put_in_place(temporary: Path, directory: Path, is_merged: bool) -> None:
     """Rename the finished folder to its name; what was there before stays until the new one is in place."""
     if is_merged:
-        for path in sorted(temporary.iterdir(), key=lambda p: p.name == MANIFEST):
-            os.replace(path, directory / path.name)
+        files = [path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda f: f.name == MANIFEST):
+            (directory / file).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary / file, directory / file)
         return
     old = directory.parent / f".{directory.name}.{secrets.token_hex(6)}.old"
     if directory.exists():
