@@ -45,9 +45,11 @@ def in_process(monkeypatch):
 
 
 def installed_targets() -> list[str]:
-    """The targets whose tools are here."""
+    """The targets whose tools are here, but for `triton`: its model is the ONNX file, byte for byte."""
     found = []
     for name, target in TARGETS.items():
+        if name == "triton":
+            continue
         try:
             target.require()
         except ImportError:

@@ -21,6 +21,7 @@ from policy_kinds import KINDS, make  # noqa: E402
 
 PAGE = HERE.parents[1] / "docs" / "exporting.md"
 START, END = "<!-- support matrix -->\n", "<!-- end of support matrix -->"
+COLUMNS = [name for name in TARGETS if name != "triton"]  # its model is the ONNX file
 CELLS = {True: "proven", False: "refused", None: "not proven here"}
 
 
@@ -39,14 +40,14 @@ def results_of(kind: str) -> dict[str, bool | None]:
     """True where the export is proven, False where it is refused, None where the target's tools are missing."""
     policy, here = make(kind), installed_targets()
     if is_proven(policy, here):
-        return dict.fromkeys(TARGETS) | dict.fromkeys(here, True)
-    return dict.fromkeys(TARGETS) | {target: is_proven(policy, [target]) for target in here}
+        return dict.fromkeys(COLUMNS) | dict.fromkeys(here, True)
+    return dict.fromkeys(COLUMNS) | {target: is_proven(policy, [target]) for target in here}
 
 
 def table(rows: dict[str, dict[str, bool | None]]) -> str:
-    head = f"| policy | {' | '.join(f'`{name}`' for name in TARGETS)} |\n|---|{'---|' * len(TARGETS)}\n"
+    head = f"| policy | {' | '.join(f'`{name}`' for name in COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}\n"
     return head + "".join(
-        f"| {kind} | {' | '.join(CELLS[row[name]] for name in TARGETS)} |\n" for kind, row in rows.items()
+        f"| {kind} | {' | '.join(CELLS[row[name]] for name in COLUMNS)} |\n" for kind, row in rows.items()
     )
 
 

@@ -17,6 +17,25 @@ kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 4)) * 0.3
 conv1d = eqx.nn.Conv1d(9, 4, 3, key=jax.random.key(2))
 grouped = eqx.nn.Conv2d(9, 6, 3, groups=3, key=jax.random.key(3))
 
+layer_norm, rms_norm, group_norm = eqx.nn.LayerNorm(5), eqx.nn.RMSNorm(5), eqx.nn.GroupNorm(1, 3)
+heads = eqx.nn.MultiheadAttention(2, 6, 5, 5, 5, key=jax.random.key(4))
+
+
+@jax.custom_jvp
+def own_slope(x):
+    return jnp.where(x > 0, x, jnp.expm1(x / 4))
+
+
+own_slope.defjvp(lambda x, dx: (own_slope(*x), dx[0]))
+
+
+@jax.custom_vjp
+def own_gradient(x):
+    return jnp.tanh(x) * x
+
+
+own_gradient.defvjp(lambda x: (own_gradient(x), x), lambda x, dy: (dy * x,))
+
 
 def nhwc(x, **settings):
     return lax.conv_general_dilated(x[None], kernel, dimension_numbers=("NHWC", "HWIO", "NHWC"), **settings)[0]
@@ -145,6 +164,9 @@ REDUCTION = {
     "median": lambda x: jnp.median(x, 1),
     "sort by key": lambda x: lax.sort((x, x * 2), num_keys=1)[1],
     "quantile": lambda x: jnp.quantile(x, 0.3, axis=1),
+    "layer norm": lambda x: jax.vmap(layer_norm)(x),
+    "RMS norm": lambda x: jax.vmap(rms_norm)(x),
+    "group norm": lambda x: group_norm(x),
     "mean of integers": lambda x: x.astype(jnp.int32).mean(),
 }
 INDEX = {
@@ -152,6 +174,7 @@ INDEX = {
     "row by argmax": lambda x: x[jnp.argmax(x[:, 0])],
     "column by argmax": lambda x: x[:, jnp.argmax(x[0])],
     "two arrays": lambda x: x[jnp.array([0, 2]), jnp.array([1, 4])],
+    "two arrays, an axis of one entry": lambda x: x[..., None][jnp.array([0, 2]), :, jnp.array([0, 0])],
     "two dynamic": lambda x: x[jnp.argmax(x[:, 0]), jnp.argmax(x[0])],
     "table": lambda x: table[jnp.argmax(x[0])],
     "table of many": lambda x: table[jnp.argmax(x, 1)],
@@ -188,6 +211,7 @@ PRODUCT = {
     "weights per row": lambda x: jax.vmap(lambda r, w: w @ r)(x, jnp.stack([table.T] * 3)),
     "dot": lambda x: jnp.dot(x[0], x[1]),
     "attention": lambda x: jax.nn.softmax(x @ x.T / 2) @ x,
+    "multi-head attention": lambda x: heads(jnp.pad(x, ((0, 0), (0, 1))), x, x),
     "tensordot": lambda x: jnp.tensordot(x, table, ((1,), (0,))),
 }
 IMAGES = {
@@ -223,6 +247,8 @@ CONTROL = {
     "pass through": lambda x: (x, jnp.arange(3.0), x > 0),
     "error_if": lambda x: eqx.error_if(x, jnp.any(jnp.isnan(x)), "NaN observation") * 2,
     "custom_jvp": lambda x: jax.nn.relu(x),
+    "own custom_jvp": own_slope,
+    "own custom_vjp": own_gradient,
     "platform": lambda x: lax.platform_dependent(x, cpu=jnp.tanh, default=jnp.sin),
 }
 

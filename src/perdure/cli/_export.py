@@ -16,6 +16,7 @@ def export(
     path: tyro.conf.Positional[Path],
     out: Path,
     to: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
+    deterministic: bool = True,
     action_mask: bool = False,
     nan_guard: bool = True,
     force: bool = False,
@@ -27,6 +28,7 @@ def export(
         path: Folder that `perdure train` made, or a policy.safetensors file.
         out: Folder to write; what is in it afterwards is all that is needed to deploy.
         to: Target, may be given more than once; onnx by default.
+        deterministic: The best action; --no-deterministic samples one from an input `noise` instead.
         action_mask: Give the exported policy an `action_mask` input.
         nan_guard: Answer a broken observation by -1 (choices) or NaN (numbers) instead of a plausible action.
         force: Replace an earlier export in that folder.
@@ -35,7 +37,15 @@ def export(
     use_compilation_cache(compilation_cache)
     policy, _ = load_run(path)
     targets = list(to) or ["onnx"]
-    report = export_policy(policy, out, targets=targets, action_mask=action_mask, nan_guard=nan_guard, force=force)
+    report = export_policy(
+        policy,
+        out,
+        targets=targets,
+        deterministic=deterministic,
+        action_mask=action_mask,
+        nan_guard=nan_guard,
+        force=force,
+    )
     Console().print(report)
     Console().print(f"Written to {out}. Prove it again anywhere with: perdure verify {out}", highlight=False)
 

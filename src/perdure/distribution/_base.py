@@ -1,7 +1,7 @@
 """What every action distribution offers."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 from jaxtyping import Array, Float, Key
@@ -12,6 +12,8 @@ class AbstractDistribution(eqx.Module):
 
     What the environment executes is made from it by the policy's head (clip, or tanh and rescale).
     """
+
+    noise_kind: eqx.AbstractClassVar[Literal["uniform", "normal"]]  # what `noise` draws
 
     @abstractmethod
     def noise(self, *, key: Key[Array, ""]) -> Float[Array, "..."]:

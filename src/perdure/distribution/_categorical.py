@@ -1,7 +1,7 @@
 """Distributions over choices, with masks: one choice, several at once, several bits at once."""
 
 import itertools
-from typing import final
+from typing import ClassVar, Literal, final
 
 import equinox as eqx
 import jax
@@ -58,6 +58,7 @@ def entropy_of(logits: Float[Array, "*batch choices"]) -> Float[Array, "*batch"]
 class Categorical(AbstractDistribution):
     """One of n choices, as an int32 index. Raw logits; `mask` is False where a choice is barred."""
 
+    noise_kind: ClassVar[Literal["uniform"]] = "uniform"
     logits: Float[Array, " choices"]
 
     def __init__(self, logits: Float[Array, " choices"], mask: Bool[Array, " choices"] | None = None):
@@ -86,6 +87,7 @@ class MultiCategorical(AbstractDistribution):
     `logits` and `mask` hold the choices of all components one after the other; `nvec` says how many each has.
     """
 
+    noise_kind: ClassVar[Literal["uniform"]] = "uniform"
     logits: Float[Array, " choices"]
     nvec: tuple[int, ...] = eqx.field(static=True)
     mask: Bool[Array, " choices"] | None = None
@@ -123,6 +125,7 @@ class Bernoulli(AbstractDistribution):
     `mask` holds for each bit "may be 0" and "may be 1".
     """
 
+    noise_kind: ClassVar[Literal["uniform"]] = "uniform"
     logits: Float[Array, " bits"]
     mask: Bool[Array, " twice_bits"] | None = None
 

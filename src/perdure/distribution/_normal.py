@@ -1,7 +1,7 @@
 """Distributions over real vectors: normal, and normal squashed by tanh."""
 
 import math
-from typing import final
+from typing import ClassVar, Literal, final
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 class Normal(AbstractDistribution):
     """Independent normals; `log_std` is the natural logarithm of the standard deviation."""
 
+    noise_kind: ClassVar[Literal["normal"]] = "normal"
     mean: Float[Array, " size"]
     log_std: Float[Array, " size"]
 
@@ -52,6 +53,7 @@ class SquashedNormal(AbstractDistribution):
     Source: Haarnoja et al. 2018, arXiv:1812.05905, appendix C.
     """
 
+    noise_kind: ClassVar[Literal["normal"]] = "normal"
     mean: Float[Array, " size"]
     log_std: Float[Array, " size"]
 

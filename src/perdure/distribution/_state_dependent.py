@@ -1,6 +1,6 @@
 """Exploration that depends on the state: the same in the same state, as long as one draw is held (gSDE)."""
 
-from typing import final
+from typing import ClassVar, Literal, final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ class StateDependentNormal(AbstractDistribution):
     Source: Raffin et al. 2020, arXiv:2005.05719, eq. 5 to 7.
     """
 
+    noise_kind: ClassVar[Literal["normal"]] = "normal"
     mean: Float[Array, " size"]
     features: Float[Array, " features"]
     log_std: Float[Array, "features size"]  # natural logarithm of sigma

@@ -30,6 +30,7 @@ def export(
     targets: Sequence[str] = ("onnx",),
     *,
     name: str = "policy",
+    deterministic: bool = True,
     action_mask: bool = False,
     nan_guard: bool = True,
     outputs: Sequence[str] = ("action",),
@@ -38,7 +39,7 @@ def export(
     key: Any = None,
     force: bool = False,
 ) -> ExportReport:
-    """Write the deterministic policy to a folder, proven equal in each target's own runtime.
+    """Write a policy to a folder, proven equal in each target's own runtime.
 
     The folder gets one file or more a target, `golden.safetensors` (inputs and the policy's answers) and
     `manifest.json` (digests, spaces, signature, what was proven); `verify` proves it again from these alone.
@@ -47,10 +48,14 @@ def export(
     space has it) if given, every kind of mask, batches of 1, 7 and 64, and for a stateful policy sequences of 100 steps
     with resets. `key` chooses the samples (default: always the same).
 
+    With `deterministic=False` the export samples: it takes an input `noise` that the caller draws, and gives the action
+    that the noise stands for (`_noise` has the kinds). The manifest says what to draw.
+
     An earlier export is replaced as a whole. Other files in the folder are an error; with `force=True` they stay.
 
     Raises: ExportError where the policy cannot be exported or an answer differs - nothing is written then; ValueError
-    for an unknown target; FileExistsError for a folder with other files in it.
+    for an unknown target, or for deterministic=False where there is nothing to sample; FileExistsError for a folder with
+    other files in it.
     """
     found, directory = find_targets(targets), Path(directory)
     if not name or Path(name).name != name:
@@ -67,6 +72,7 @@ def export(
                 policy,
                 target=", ".join(runners),
                 name=name,
+                deterministic=deterministic,
                 action_mask=action_mask,
                 nan_guard=nan_guard,
                 outputs=outputs,
@@ -133,7 +139,7 @@ def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, 
         target=target.name,
         file=files[0],
         size_bytes=sum((folder / file).stat().st_size for file in files),
-        runtime=answer.runtime,
+        runtime=target.proven_by(answer.runtime),
         observations=verdict.observations,
         max_error=verdict.max_error,
         actions_equal=verdict.actions_equal,
@@ -202,8 +208,10 @@ def finish(folder: Path, program: Program, report: ExportReport, files: dict[str
 def put_in_place(temporary: Path, directory: Path, is_merged: bool) -> None:
     """Rename the finished folder to its name; what was there before stays until the new one is in place."""
     if is_merged:
-        for path in sorted(temporary.iterdir(), key=lambda p: p.name == MANIFEST):
-            os.replace(path, directory / path.name)
+        files = [path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda f: f.name == MANIFEST):
+            (directory / file).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary / file, directory / file)
         return
     old = directory.parent / f".{directory.name}.{secrets.token_hex(6)}.old"
     if directory.exists():

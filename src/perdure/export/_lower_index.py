@@ -95,7 +95,8 @@ def gather(low: Builder, eqn: Any, x: Tensor, index: Tensor) -> Tensor:
     kept = [a for a in range(rank) if a not in gone]
     free = iter(_index_labels(i_batch, index.rank - 1))
     target = [kept[offsets.index(q)] if q in offsets else next(free) for q in range(len(out))]
-    y = low.reshape(low.transpose(y, [labels.index(t) for t in target if t in labels]), out)
+    dropped = [i for i, label in enumerate(labels) if label not in target]  # collapsed axes of one entry
+    y = low.reshape(low.transpose(y, [*(labels.index(t) for t in target if t in labels), *dropped]), out)
     if "FILL" not in str(eqn.params["mode"]) or (inside.is_constant and inside.value.all()):
         return y
     order = [labels_index(t, len(batch)) for t in target if isinstance(t, tuple)]

@@ -34,6 +34,7 @@ CARRIERS = (
         ]
     )
 )
+MASKING = -1e6  # a logit as low as this says "not legal"
 MAKES_NAN = frozenset(["Log", "Log1p", "Sqrt", "Pow", "Rem", "Asin", "Acos", "Div"])
 
 
@@ -100,6 +101,15 @@ def carries(t: Tensor, x: Tensor, depth: int = 16) -> bool:
         taken = node.inputs[1:] if test is None or not looks_at_x else [node.inputs[1 if test[1] else 2]]
         return all(carries(v, x, depth - 1) for v in taken)
     return node.op in CARRIERS and any(carries(v, x, depth - 1) for v in node.inputs if not v.is_constant)
+
+
+def is_masked(t: Tensor) -> bool:
+    """Whether `t` comes straight from a Where that puts a huge negative number where an action is not legal."""
+    node = t.node
+    if node is None or node.op not in STRUCTURAL | {"Where"}:
+        return False
+    branches = node.inputs[1:] if node.op == "Where" else []
+    return any(v.is_constant and np.all(v.value <= MASKING) for v in branches) or any(map(is_masked, node.inputs))
 
 
 def is_own_test(node: Node) -> bool:

@@ -12,7 +12,8 @@ conditions have a NaN of their own, an *alarm* (`_nan_alarm`) that is computed b
 Left alone: the author's own tests (`isnan`, `isfinite`, comparison with an infinity), an infinity that the policy
 saturates on its way (a clipping normaliser, a tanh layer), and masking. Masks put -inf or a huge negative number where
 an action is not legal, or add one, and may normalise after that; so an ArgMax looks at the logits *before* the
-masking and before what is subtracted from all of them alike. A NaN logit rings even if its action is not legal.
+masking, before what is subtracted from all of them alike, and apart from the noise of a sampled action. A NaN logit
+rings even if its action is not legal.
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from ._nan_analysis import (
     compared,
     deciding_nodes,
     is_float,
+    is_masked,
     is_own_test,
     may_be_nan,
     squashing_chain,
@@ -191,6 +193,8 @@ class Guard:
             is_common = node.op == "Sub" and other.rank == logits.rank and other.shape != logits.shape == x.shape
             if (is_penalty and not other.is_constant) or is_common:
                 return self.unmasked(logits) or where_not_finite(self.at(logits))
+            if any(is_masked(t) for t in node.inputs):  # with noise added: each part before masking
+                return combined([self.unmasked(t) or where_not_finite(self.at(t)) for t in node.inputs])
         if node.op == "Neg" or (node.op in AFFINE and any(t.is_constant for t in node.inputs)):
             return self.unmasked(next(t for t in node.inputs if not t.is_constant))
         if node.op in STRUCTURAL:

@@ -98,6 +98,7 @@ def make_inputs(policy: Any, sign: Signature, count: int, seed: int, observation
     masks = mask_cases(policy.action_space, random) if any(p.name == "action_mask" for p in sign.inputs) else []
     columns: dict[str, np.ndarray] = {}
     special = {p.name: special_box(p.space, random) for p in sign.inputs if isinstance(p.space, Box)}
+    special |= {p.name: p.noise.extremes(random) for p in sign.inputs if p.noise is not None}
     given = as_rows(policy, observations) if observations is not None else {}
     extra = max([len(masks), *map(len, special.values()), 0])
     total = count + extra + (len(next(iter(given.values()))) if given else 0)
@@ -119,6 +120,10 @@ def column(
     if port.name == "action_mask":
         rows = random.random((total, *port.shape)) < random.uniform(0.1, 1, (total, 1))
         rows[: len(masks)] = masks
+        return rows
+    if port.noise is not None:
+        rows = port.noise.sample(total, random)
+        rows[: len(special)] = special
         return rows
     if port.space is None:  # memory: the initial one, and what it may become
         rows = sign.initial_state[port.name] + random.standard_normal((total, *port.shape)).astype(np.float32)

@@ -13,7 +13,7 @@ from perdure._core import ExportError, describe, dumps_json, fingerprint, split_
 from ._graph import Graph
 from ._nan_guard import add_nan_guard
 from ._passes import name_tensors, simplify, without_batch
-from ._signature import Signature, signature
+from ._signature import Port, Signature, signature
 from ._trace import trace
 
 
@@ -70,10 +70,17 @@ def policy_fingerprint(policy: Any) -> str | None:
         return None
 
 
-def metadata_of(policy: Any, sign: Signature, name: str, nan_guard: bool) -> dict[str, str]:
-    def ports(these: Sequence[Any]) -> list[dict[str, Any]]:
-        return [{"name": p.name, "shape": list(p.shape), "dtype": str(p.dtype)} for p in these]
+def describe_ports(ports: Sequence[Port]) -> list[dict[str, Any]]:
+    """As the manifest has them; of noise also what to draw."""
+    rows: list[dict[str, Any]] = []
+    for port in ports:
+        rows.append({"name": port.name, "shape": list(port.shape), "dtype": str(port.dtype)})
+        if port.noise is not None:
+            rows[-1] |= {"distribution": port.noise.distribution, "hold_steps": port.noise.hold_steps}
+    return rows
 
+
+def metadata_of(policy: Any, sign: Signature, name: str, nan_guard: bool) -> dict[str, str]:
     guard = {"on": nan_guard, "action": sign.sentinels if nan_guard else {}}
     metadata = {
         "name": name,
@@ -82,7 +89,9 @@ def metadata_of(policy: Any, sign: Signature, name: str, nan_guard: bool) -> dic
         "action_space": dumps_json(describe(policy.action_space)).decode(),
         "perdure_version": __version__,
         "nan_guard": dumps_json(guard).decode(),
-        "signature": dumps_json({"inputs": ports(sign.inputs), "outputs": ports(sign.outputs)}).decode(),
+        "signature": dumps_json(
+            {"inputs": describe_ports(sign.inputs), "outputs": describe_ports(sign.outputs)}
+        ).decode(),
     }
     known = policy_fingerprint(policy)
     return metadata | ({"fingerprint": known} if known else {})
@@ -93,6 +102,7 @@ def lower(
     *,
     target: str = "ONNX",
     name: str = "policy",
+    deterministic: bool = True,
     action_mask: bool = False,
     nan_guard: bool = True,
     outputs: Sequence[str] = ("action",),
@@ -102,7 +112,7 @@ def lower(
     Raises: ExportError for what cannot be exported, with the user's line and the mend.
     """
     check_finite(policy, target)
-    sign = signature(policy, action_mask=action_mask, outputs=outputs)
+    sign = signature(policy, deterministic=deterministic, action_mask=action_mask, outputs=outputs)
     specs = {port.name: (port.shape, port.dtype) for port in sign.inputs}
     plain = simplify(trace(sign.function, specs, [port.name for port in sign.outputs], policy))
     check_layers(plain, target)

@@ -4,6 +4,7 @@
 |---|---|---|
 | `observation`, or `observation.<key>` | the raw observation; a Dict by key, a Tuple by position | always |
 | `action_mask` | flat bool vector, True where legal (`AbstractSpace.mask_size`) | on request |
+| `noise` | what the caller drew, see `_noise` | for an export that samples |
 | `state.<name>` in, `next_state.<name>` out | memory of a stateful policy | if it has one |
 | `action`, or `action.<key>` | in the environment's units and dtype | always |
 | `logits`, `q_values`, `value` | what the action comes from | on request |
@@ -25,6 +26,8 @@ from jax import random as jr
 from perdure._core import ExportError
 from perdure.space import AbstractSpace, Box, Dict, Discrete, MultiDiscrete, Tuple
 
+from ._noise import Noise, noise_of
+
 OPTIONAL_OUTPUTS = ("logits", "q_values", "value")
 
 
@@ -36,6 +39,7 @@ class Port:
     shape: tuple[int, ...]
     dtype: np.dtype
     space: AbstractSpace | None = None  # of observations and actions
+    noise: Noise | None = None  # of the input `noise`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +141,11 @@ def mask_port(policy: Any) -> Port:
     return Port("action_mask", (size,), np.dtype(bool))
 
 
+def noise_port(policy: Any) -> Port:
+    noise = noise_of(policy)
+    return Port("noise", noise.shape, np.dtype(np.float32), noise=noise)
+
+
 def optional_output(policy: Any, name: str, state: Any, observation: Any, mask: Any) -> Any:
     """`logits`, `q_values` or `value` for one observation."""
     if name == "q_values":
@@ -178,30 +187,36 @@ def as_action(port: Port, value: Any) -> jax.Array:
     return value.astype(port.dtype)
 
 
-def signature(policy: Any, *, action_mask: bool = False, outputs: Sequence[str] = ("action",)) -> Signature:
-    """The deterministic policy as a pure function of named arrays.
+def signature(
+    policy: Any, *, deterministic: bool = True, action_mask: bool = False, outputs: Sequence[str] = ("action",)
+) -> Signature:
+    """The policy as a pure function of named arrays; with `deterministic=False` one of them is noise.
 
-    Raises: ValueError for an output the policy does not have, ExportError for dtypes that no target carries.
+    Raises: ValueError for an output the policy does not have, or if it has nothing to sample; ExportError for dtypes
+    that no target carries.
     """
     check_outputs(policy, outputs)
     states, initial, structure = state_ports(policy)
     observations = space_ports(policy.observation_space, "observation")
     actions = space_ports(policy.action_space, "action")
     masks = [mask_port(policy)] if action_mask else []
+    noises = [] if deterministic else [noise_port(policy)]
 
     def function(*inputs: Any) -> tuple[Any, ...]:
         given = iter(inputs)
         observation = assemble(policy.observation_space, given)
         mask = next(given) if action_mask else None
+        noise = [port.noise.inside(next(given)) for port in noises if port.noise is not None]
         state = jax.tree_util.tree_unflatten(structure, list(given))
         extra = {"action_mask": mask} if action_mask else {}
-        new_state, action = policy(state, observation, **extra)
+        act = policy.act_from_noise if noise else policy
+        new_state, action = act(state, observation, *noise, **extra)
         values = flatten_value(policy.action_space, action)
         results = [as_action(port, value) for port, value in zip(actions, values, strict=True)]
         results += [optional_output(policy, name, state, observation, mask) for name in outputs if name != "action"]
         return (*results, *jax.tree.leaves(new_state))
 
-    inputs = (*observations, *masks, *states)
+    inputs = (*observations, *masks, *noises, *states)
     shapes = jax.eval_shape(function, *[jax.ShapeDtypeStruct(p.shape, p.dtype) for p in inputs])
     extras = [name for name in outputs if name != "action"]
     results = [Port(n, tuple(s.shape), np.dtype(s.dtype)) for n, s in zip(extras, shapes[len(actions) :], strict=False)]

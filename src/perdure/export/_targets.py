@@ -87,6 +87,12 @@ def require_tflite() -> None:
         import_extra(module, "tflite")
 
 
+def write_triton_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .triton._target import write
+
+    return write(program, directory, name)
+
+
 def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
     return []
 
@@ -96,7 +102,7 @@ class Target:
     """`write(program, directory, name)` writes files there and gives their names, the one to run first.
 
     `require` raises MissingExtraError where the target's tools are not installed. `finish` also gets the golden arrays,
-    and writes what needs them once the answers are proven.
+    and writes what needs them once the answers are proven. `caveat` says what of the target the runner did not run.
     """
 
     name: str
@@ -104,6 +110,11 @@ class Target:
     runner: str  # script in `_runners`
     require: Callable[[], None] = lambda: None
     finish: Callable[[Program, Path, str, Arrays], list[str]] = no_more_files
+    caveat: str = ""
+
+    def proven_by(self, runtime: str) -> str:
+        """What ran, for the report."""
+        return f"{runtime}; {self.caveat}" if self.caveat else runtime
 
 
 TARGETS = {
@@ -116,6 +127,9 @@ TARGETS = {
         "torchscript", write_torchscript_target, "torch_runner.py", require_torch, finish_torchscript_target
     ),
     "torch-export": Target("torch-export", write_torch_export_target, "torch_runner.py", require_torch),
+    "triton": Target(
+        "triton", write_triton_target, "onnx_runner.py", require_onnx, caveat="Triton's server was not run"
+    ),
 }
 
 

@@ -42,7 +42,7 @@ def verify(directory: str | Path) -> ExportReport:
                 target=target.name,
                 file=proof["files"][0],
                 size_bytes=sum((directory / file).stat().st_size for file in proof["files"]),
-                runtime=answer.runtime,
+                runtime=target.proven_by(answer.runtime),
                 observations=count,
                 max_error=worst,
                 actions_equal=count,

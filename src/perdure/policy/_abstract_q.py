@@ -1,6 +1,7 @@
 """Policies that act on action values."""
 
 from abc import abstractmethod
+from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -51,14 +52,36 @@ class AbstractQPolicy(AbstractPolicy[StateType, Int[Array, ""], ObsType, Bool[Ar
         key: Key[Array, ""] | None = None,
         action_mask: Bool[Array, " actions"] | None = None,
     ) -> tuple[StateType, Int[Array, ""]]:
-        assert isinstance(self.action_space, Discrete)
+        if key is not None:
+            return self.act_from_noise(state, observation, self.noise(key=key), action_mask=action_mask)
         state, q_values = self.q_values(state, observation)
-        if key is None:
-            index = Categorical(q_values, action_mask).mode()
-        else:
-            noise = epsilon_greedy_noise(self.action_space.n, key=key)
-            index = epsilon_greedy(q_values, self.epsilon, noise, action_mask=action_mask)
-        return state, index + self.action_space.start if self.action_space.start else index
+        return state, self._started(Categorical(q_values, action_mask).mode())
+
+    @property
+    def noise_kind(self) -> Literal["uniform"]:
+        """What `noise` draws: numbers uniform in (0, 1)."""
+        return "uniform"
+
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " actions_and_one"]:
+        """The random numbers that one epsilon-greedy action is made of."""
+        assert isinstance(self.action_space, Discrete)
+        return epsilon_greedy_noise(self.action_space.n, key=key)
+
+    def act_from_noise(
+        self,
+        state: StateType,
+        observation: ObsType,
+        noise: Float[Array, " actions_and_one"],
+        *,
+        action_mask: Bool[Array, " actions"] | None = None,
+    ) -> tuple[StateType, Int[Array, ""]]:
+        """The next internal state, and the epsilon-greedy action that `noise` stands for: nothing is drawn."""
+        state, q_values = self.q_values(state, observation)
+        return state, self._started(epsilon_greedy(q_values, self.epsilon, noise, action_mask=action_mask))
+
+    def _started(self, index: Int[Array, ""]) -> Int[Array, ""]:
+        assert isinstance(self.action_space, Discrete)
+        return index + self.action_space.start if self.action_space.start else index
 
 
 class AbstractQuantileQPolicy(AbstractQPolicy[StateType, ObsType]):

@@ -1,7 +1,7 @@
 """Policies that act by sampling: with a critic in the policy (actor-critic), and without (soft actor-critic)."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -42,14 +42,33 @@ class AbstractStochasticPolicy(AbstractPolicy[StateType, ActType, ObsType, MaskT
         raw_action = distribution.mode() if key is None else distribution.sample(key=key)
         return state, self.environment_action(raw_action)
 
+    def act_from_noise(
+        self,
+        state: StateType,
+        observation: ObsType,
+        noise: Float[Array, "..."],
+        *,
+        action_mask: MaskType | None = None,
+    ) -> tuple[StateType, ActType]:
+        """The next internal state, and the action that `noise` (see `noise`) stands for: nothing is drawn."""
+        state, distribution = self.distribution(state, observation, action_mask)
+        return state, self.environment_action(distribution.from_noise(noise))
+
     def noise(self, shape: tuple[int, ...] = (), *, key: Key[Array, ""]) -> Float[Array, "..."]:
         """The random numbers that a sampled action is made of, for `shape` of them; see `AbstractDistribution.noise`."""
+        return self._shape_of_distribution(shape).noise(key=key)
 
+    @property
+    def noise_kind(self) -> Literal["uniform", "normal"]:
+        """What `noise` draws: numbers uniform in (0, 1), or standard normal ones."""
+        return self._shape_of_distribution(()).noise_kind
+
+    def _shape_of_distribution(self, shape: tuple[int, ...]) -> AbstractDistribution:
         def distributions() -> AbstractDistribution:
-            one = self.distribution(self.reset(key=key), self.observation_space.canonical())[1]
+            one = self.distribution(self.reset(key=jax.random.key(0)), self.observation_space.canonical())[1]
             return jax.tree.map(lambda x: jnp.broadcast_to(x, (*shape, *x.shape)), one)
 
-        return jax.eval_shape(distributions).noise(key=key)  # only shapes matter
+        return jax.eval_shape(distributions)
 
 
 def held_noise(

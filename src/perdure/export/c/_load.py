@@ -98,8 +98,9 @@ class Policy:
         self.library, self.lost = library, False
         self.buffers = {p.name: np.zeros(p.shape, p.dtype) for p in (*library.inputs, *library.state, *library.outputs)}
         self.work = aligned(library.workspace_bytes)
-        self.observations = [p for p in library.inputs if p.name != "action_mask"]
-        self.is_masked = any(p.name == "action_mask" for p in library.inputs)
+        self.observations = [p for p in library.inputs if p.name not in ("action_mask", "noise")]
+        names = {p.name for p in library.inputs}
+        self.is_masked, self.is_sampled = "action_mask" in names, "noise" in names
         actions = [p for p in library.outputs if p.name.split(".")[0] == "action"]
         self.actions = [self.buffers[p.name] for p in actions]
         self.action_names = [p.name for p in actions]
@@ -109,7 +110,7 @@ class Policy:
         self.pointers = (given, made)  # held as long as their addresses are used
         self.arguments = (1, ctypes.addressof(given), ctypes.addressof(made), self.work.ctypes.data)
         self.function = library.function
-        self.is_plain = len(self.observations) == 1 == len(self.actions) and not self.is_masked
+        self.is_plain = len(self.observations) == 1 == len(self.actions) and not self.is_masked and not self.is_sampled
         self.first = self.buffers[self.observations[0].name]
         self.reset()
 
@@ -118,22 +119,30 @@ class Policy:
         for name, value in self.library.initial_state().items():
             self.buffers[name][...] = value
 
-    def __call__(self, observation: Any, action_mask: Any = None) -> Any:
+    def __call__(self, observation: Any, action_mask: Any = None, noise: Any = None) -> Any:
         """The action. A Dict observation is a mapping, a Tuple a sequence, as the environment gives them.
 
-        Raises: ValueError for a shape, TypeError for a dtype that does not fit, or for a mask where there is none.
+        A policy that samples needs `noise`; the manifest says from which distribution.
+
+        Raises: ValueError for a shape, TypeError for a dtype that does not fit, for a mask or noise where there is none,
+        or for noise left out.
         """
-        if self.is_plain and action_mask is None:
+        if self.is_plain and action_mask is None and noise is None:
             fill(self.observations[0].name, self.first, observation)
         else:
-            self.fill_all(observation, action_mask)
+            self.fill_all(observation, action_mask, noise)
         self.lost = self.function(*self.arguments) != 0
         if len(self.actions) == 1:
             action = self.actions[0]
             return action.copy() if action.ndim else action.item()
         return {name.partition(".")[2]: x.copy() for name, x in zip(self.action_names, self.actions, strict=True)}
 
-    def fill_all(self, observation: Any, action_mask: Any) -> None:
+    def fill_all(self, observation: Any, action_mask: Any, noise: Any) -> None:
+        if self.is_sampled != (noise is not None):
+            found = "missing, but the policy samples" if noise is None else "given, but the policy does not sample"
+            raise TypeError(f"noise is {found}: that was chosen by the export's `deterministic`.")
+        if self.is_sampled:
+            fill("noise", self.buffers["noise"], noise)
         for port in self.observations:
             fill(port.name, self.buffers[port.name], part(observation, port.name.partition(".")[2]))
         if self.is_masked:

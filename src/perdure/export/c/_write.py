@@ -29,7 +29,8 @@ def about(program: Program) -> str:
 
 def ports_comment(interface: Interface) -> str:
     def show(a: Argument) -> str:
-        return f" * {a.name}: {a.port.dtype} {list(a.port.shape)}"
+        noise = f", {a.port.noise.about}" if a.port.noise else ""
+        return f" * {a.name}: {a.port.dtype} {list(a.port.shape)}{noise}"
 
     lines = [*map(show, interface.inputs), *map(show, interface.outputs)]
     return "\n".join(

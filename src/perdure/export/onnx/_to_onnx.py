@@ -17,16 +17,17 @@ def to_onnx(
     model_name: str = "policy",
     opset: int = 17,
     batched: bool = False,
+    deterministic: bool = True,
     action_mask: bool = False,
     nan_guard: bool = True,
     outputs: Sequence[str] = ("action",),
 ) -> Any:
-    """The ModelProto of the deterministic policy; written to `output_path` if given (`.onnx` is added where missing).
+    """The ModelProto of a policy; written to `output_path` if given (`.onnx` is added where missing).
 
     As it stands it maps one observation, as the environment gives it, to one action. `batched=True` puts a symbolic
-    axis `batch` in front of every input and output. `action_mask` adds that input; `outputs` may add "logits",
-    "q_values" or "value". With `nan_guard` a lost number gives -1 for a discrete action and NaN for a continuous one
-    (`perdure.export`). The same policy gives the same bytes.
+    axis `batch` in front of every input and output. `action_mask` adds that input, `deterministic=False` the input
+    `noise` of a policy that samples; `outputs` may add "logits", "q_values" or "value". With `nan_guard` a lost number
+    gives -1 for a discrete action and NaN for a continuous one (`perdure.export`). The same policy gives the same bytes.
 
     This does not run the model: `perdure.export.export` also proves it.
 
@@ -34,7 +35,14 @@ def to_onnx(
     MissingExtraError without the extra `onnx`.
     """
     import_extra("onnx", "onnx")
-    program = lower(policy, name=model_name, action_mask=action_mask, nan_guard=nan_guard, outputs=outputs)
+    program = lower(
+        policy,
+        name=model_name,
+        deterministic=deterministic,
+        action_mask=action_mask,
+        nan_guard=nan_guard,
+        outputs=outputs,
+    )
     model = model_of(program, model_name, opset=opset, batched=batched)
     if output_path is not None:
         path = with_suffix(output_path, ".onnx")
