@@ -87,6 +87,12 @@ def require_tflite() -> None:
         import_extra(module, "tflite")
 
 
+def edge_tpu_note(file: str) -> str:
+    from .tflite._edge_tpu import note
+
+    return note(file)
+
+
 def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
     return []
 
@@ -104,6 +110,8 @@ class Target:
     runner: str  # script in `_runners`
     require: Callable[[], None] = lambda: None
     finish: Callable[[Program, Path, str, Arrays], list[str]] = no_more_files
+    precision: str = "float32"  # of the weights; float16 and int8 are near to the policy, not equal (`_precision`)
+    note: Callable[[str], str] = lambda file: ""  # for the report, of the file that is run
 
 
 TARGETS = {
@@ -112,6 +120,13 @@ TARGETS = {
     "weights": Target("weights", write_weights_target, "weights_runner.py"),
     "stablehlo": Target("stablehlo", write_stablehlo_target, "stablehlo_runner.py"),
     "tflite": Target("tflite", write_tflite_target, "tflite_runner.py", require_tflite),
+    "tflite-float16": Target(
+        "tflite-float16", write_tflite_target, "tflite_runner.py", require_tflite, precision="float16"
+    ),
+    "tflite-int8": Target(
+        "tflite-int8", write_tflite_target, "tflite_runner.py", require_tflite, precision="int8", note=edge_tpu_note
+    ),
+    "c-int8": Target("c-int8", write_c_target, "c_runner.py", require_c, finish_c_target, precision="int8"),
     "torchscript": Target(
         "torchscript", write_torchscript_target, "torch_runner.py", require_torch, finish_torchscript_target
     ),
