@@ -9,6 +9,7 @@ import numpy as np
 
 from perdure._core import ExportError, loads_json
 
+from ._before_int8 import LAYERS
 from ._calibration import Calibration
 from ._graph import Graph, Tensor, constant
 from ._interpret import interpret
@@ -17,7 +18,7 @@ from ._passes import name_tensors, simplify
 from ._passes._rewrite import rebuilt
 from ._play import Act, play
 from ._program import Program
-from ._quantize import LAYERS, quantized
+from ._quantize import quantized
 from ._tolerance import Arrays, float_errors
 
 FLOAT32, FLOAT16, INT8 = "float32", "float16", "int8"

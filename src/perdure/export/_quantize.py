@@ -13,40 +13,23 @@ import numpy as np
 
 from perdure._core import ExportError
 
+from ._before_int8 import LAYERS, prepared
 from ._graph import Graph, Node, Tensor, constant
 from ._int8 import HIGH, LOW, Scale, to_bytes
 from ._interpret import UNARY_FUNCTIONS
 from ._nan_alarm import Alarm, combined, poisoned, summed
 from ._nan_analysis import may_be_nan
 from ._operators import emit
-from ._passes import channels_last, simplify
+from ._passes import simplify
 from ._passes._rewrite import rebuilt
 from ._ranges import FIXED, SATURATED, Range, observed_ranges, scale_of, symmetric_scale
 from ._tolerance import Arrays
 
-LAYERS = frozenset({"Dense", "Conv"})
 TABLES = frozenset({"Tanh", "Sigmoid", "Relu"})
 BINARY = frozenset({"Add", "Sub", "Mul"})
 MOVES = frozenset({"Reshape", "Slice", "Pool"})  # their bytes are those of their input
 INT8_OPERATORS = LAYERS | TABLES | BINARY | MOVES | {"Concat"}
 FEATURE_SCALE: Scale = (1 / 128, 0)  # of features in [-127 / 128, 127 / 128]
-
-
-def unfused(graph: Graph) -> Graph:
-    """Tanh and Sigmoid apart from their layer: what goes into them has a scale of its own. And a product for Neg."""
-    new: dict[int, Tensor] = {}
-    for node in graph.nodes():
-        inputs = [new.get(id(t), t) for t in node.inputs]
-        kind = node.attrs.get("activation")
-        if node.op in LAYERS and kind in FIXED:
-            plain = {**node.attrs, "activation": None}
-            y = emit(node.op, *inputs, where=node.where, scope=node.scope, **plain)
-            new[id(node.out)] = emit(kind, y, where=node.where, scope=node.scope)
-        elif node.op == "Neg" and node.out.dtype == np.float32:
-            new[id(node.out)] = emit("Mul", *inputs, constant(np.float32(-1)), where=node.where, scope=node.scope)
-        else:
-            new[id(node.out)] = rebuilt(node, inputs).out
-    return Graph(graph.inputs, [(name, new.get(id(t), t)) for name, t in graph.outputs])
 
 
 def core_of(graph: Graph) -> list[Node]:
@@ -229,7 +212,7 @@ def quantized(graph: Graph, rows: Arrays) -> tuple[Graph, Graph]:
 
     Raises: ExportError for what the core does not take.
     """
-    graph = unfused(channels_last(graph))
+    graph = prepared(graph)
     ranges = core_ranges(graph, rows)
     plain, guarded = (simplify(Quantizer(graph, ranges, is_guarded).run()) for is_guarded in (False, True))
     return plain, guarded
