@@ -4,6 +4,7 @@ Such a program is proven in its runtime as any other, but against its own graph.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,11 @@ class Distance:
     mean_error: float
     returns: tuple[float, float] | None = None  # mean of the policy, and of this program
     episodes: int = 0
+
+    @staticmethod
+    def read(saved: dict[str, Any]) -> "Distance":
+        """From JSON, which has no tuples."""
+        return Distance(**saved | {"returns": saved["returns"] and tuple(saved["returns"])})
 
     def __str__(self) -> str:
         parts = [] if self.actions_equal is None else [f"{100 * self.actions_equal:.1f} % of actions equal"]

@@ -51,7 +51,7 @@ def verify(directory: str | Path) -> ExportReport:
                 broken=len(next(iter(group(arrays, "broken_input:").values()), ())),
                 microseconds=None if answer.seconds is None else answer.seconds * 1e6,
                 precision=proof.get("precision", FLOAT32),
-                distance=Distance(**proof["distance"]) if "distance" in proof else None,
+                distance=Distance.read(proof["distance"]) if "distance" in proof else None,
                 note=target.note(proof["files"][0]),
             )
         )
