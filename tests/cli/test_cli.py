@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from perdure.checkpoint import read_policy_header
+from perdure.cli._export import calibration_of
 
 PERDURE = shutil.which("perdure", path=str(Path(sys.executable).parent))
 
@@ -109,6 +110,25 @@ def test_export_then_verify_from_the_folder_alone(run, tmp_path):
     assert "policy.onnx" in done.stderr
 
 
+def test_an_int8_export_is_fitted_where_the_policy_was_trained(run, tmp_path):
+    pytest.importorskip("ai_edge_litert", reason="needs the extra tflite")
+    printed = perdure("export", "runs/cartpole", "--to", "tflite-int8", "--out", tmp_path / "deploy", cwd=run).stdout
+    text = " ".join(printed.split())
+    assert "near to the policy and not equal" in text
+    assert "(20 episodes in CartPole); return " in text
+    assert "edgetpu_compiler policy_int8.tflite" in text
+
+
+def test_what_an_int8_export_is_fitted_to():
+    assert calibration_of({"environment": "CartPole-v1"}, ["onnx", "tflite"], None) is None
+    assert calibration_of({}, ["tflite-int8"], "space") is None
+    assert calibration_of({}, ["c-int8"], "rows.npz") == Path("rows.npz")
+    assert calibration_of({"environment": "CartPole-v1"}, ["c-int8"], None).name == "CartPole"
+    assert calibration_of({"environment": "CartPole-v1"}, ["c-int8"], "Acrobot-v1").name == "Acrobot"
+    with pytest.raises(ValueError, match="Add --calibration with an environment's name"):
+        calibration_of({}, ["tflite-int8"], None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -138,7 +158,9 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path):
     arguments = ["train", "ppo", "CartPole-v1", "--total-timesteps", "20_000_000", "--out", "run"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # whoever runs the tests may have SIGINT ignored, which processes inherit
-    hearing = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    hearing = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     training = subprocess.Popen([sys.executable, "-c", hearing, PERDURE, *arguments], cwd=tmp_path, **pipes)
     curve = tmp_path / "run/learning_curve.csv"
     wait_for(lambda: curve.exists() and curve.stat().st_size, training)
