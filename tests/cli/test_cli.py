@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from perdure.checkpoint import read_policy_header
+from perdure.cli._export import calibration_of
 
 PERDURE = shutil.which("perdure", path=str(Path(sys.executable).parent))
 
@@ -109,6 +110,25 @@ def test_export_then_verify_from_the_folder_alone(run, tmp_path):
     done = perdure("verify", moved, cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert "policy.onnx" in done.stderr
+
+
+def test_an_int8_export_is_fitted_where_the_policy_was_trained(run, tmp_path):
+    pytest.importorskip("ai_edge_litert", reason="needs the extra tflite")
+    printed = perdure("export", "runs/cartpole", "--to", "tflite-int8", "--out", tmp_path / "deploy", cwd=run).stdout
+    text = " ".join(printed.split())
+    assert "near to the policy and not equal" in text
+    assert "(20 episodes in CartPole); return " in text
+    assert "edgetpu_compiler policy_int8.tflite" in text
+
+
+def test_what_an_int8_export_is_fitted_to():
+    assert calibration_of({"environment": "CartPole-v1"}, ["onnx", "tflite"], None) is None
+    assert calibration_of({}, ["tflite-int8"], "space") is None
+    assert calibration_of({}, ["c-int8"], "rows.npz") == Path("rows.npz")
+    assert calibration_of({"environment": "CartPole-v1"}, ["c-int8"], None).name == "CartPole"
+    assert calibration_of({"environment": "CartPole-v1"}, ["c-int8"], "Acrobot-v1").name == "Acrobot"
+    with pytest.raises(ValueError, match="Add --calibration with an environment's name"):
+        calibration_of({}, ["tflite-int8"], None)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,10 @@ COLUMNS = [name for name in TARGETS if name != "triton"]  # its model is the ONN
 CELLS = {True: "proven", False: "refused", None: "not proven here"}
 
 
+def cell(target: str, result: bool | None) -> str:
+    return "quantised" if result and TARGETS[target].precision != "float32" else CELLS[result]
+
+
 def is_proven(policy: Any, targets: list[str]) -> bool:
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +51,7 @@ def results_of(kind: str) -> dict[str, bool | None]:
 def table(rows: dict[str, dict[str, bool | None]]) -> str:
     head = f"| policy | {' | '.join(f'`{name}`' for name in COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}\n"
     return head + "".join(
-        f"| {kind} | {' | '.join(CELLS[row[name]] for name in COLUMNS)} |\n" for kind, row in rows.items()
+        f"| {kind} | {' | '.join(cell(name, row[name]) for name in COLUMNS)} |\n" for kind, row in rows.items()
     )
 
 

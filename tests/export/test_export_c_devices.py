@@ -30,11 +30,11 @@ def needs(*programs):
             pytest.skip(f"{name} is not installed: apt-get install gcc-arm-none-eabi qemu-system-arm nodejs")
 
 
-def run_on_cortex(folder, tmp_path):
+def run_on_cortex(folder, tmp_path, name="policy"):
     """The self-test on an emulated Cortex-M4; stuck programs are stopped."""
     start = run("arm-none-eabi-gcc", *CORTEX, "-print-file-name=rdimon-crt0.o").strip()
     layout = ["--specs=rdimon.specs", "-nostartfiles", "-T", HERE / "cortex_m4.ld"]
-    sources = [HERE / "cortex_m4.c", folder / "policy.c", folder / "policy_test.c", start]
+    sources = [HERE / "cortex_m4.c", folder / f"{name}.c", folder / f"{name}_test.c", start]
     made = tmp_path / "policy.elf"
     run("arm-none-eabi-gcc", "-std=c99", *STRICT, "-O2", *CORTEX, *layout, *sources, "-lm", "-o", made)
     command = ["qemu-system-arm", *MACHINE, "-kernel", made]

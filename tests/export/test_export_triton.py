@@ -53,7 +53,7 @@ def test_a_policy_without_a_memory_gets_dynamic_batching(tmp_path):
     assert list(config.output[0].reshape.shape) == []
     assert config.HasField("dynamic_batching")
     assert not config.HasField("sequence_batching")
-    assert row.runtime.endswith("; Triton's server was not run")
+    assert row.note == "Triton's server was not run."
 
 
 @pytest.mark.usefixtures("in_process")
@@ -112,7 +112,7 @@ def test_the_model_is_the_proven_onnx_file_and_every_file_has_its_digest(tmp_pat
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
     written = {p.relative_to(tmp_path / "a").as_posix() for p in (tmp_path / "a").rglob("*") if p.is_file()}
     assert set(manifest["files"]) == written - {"manifest.json"}
-    assert "Triton's server was not run" in manifest["targets"]["triton"]["runtime"]
+    assert manifest["targets"]["triton"]["note"] == "Triton's server was not run."
 
 
 def test_a_merged_export_keeps_what_stood_in_the_repository_and_verifies(tmp_path):
@@ -121,7 +121,7 @@ def test_a_merged_export_keeps_what_stood_in_the_repository_and_verifies(tmp_pat
     other.write_text("kept")
     export(discrete(), tmp_path, ["triton"], num_observations=50, force=True)
     assert other.read_text() == "kept"
-    assert verify(tmp_path).targets[0].runtime.endswith("; Triton's server was not run")
+    assert verify(tmp_path).targets[0].note == "Triton's server was not run."
 
 
 def test_the_manifest_for_kserve_names_the_repository(tmp_path):

@@ -1,7 +1,7 @@
 """`perdure export` and `perdure verify`: take a policy to where it runs, and prove that it is the same one there."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.console import Console
 from perdure.export import export as export_policy, verify as verify_export
 
 from ._cache import use_compilation_cache
-from ._run import load_run
+from ._run import environment_of, load_run
 
 
 def export(
@@ -19,6 +19,7 @@ def export(
     deterministic: bool = True,
     action_mask: bool = False,
     nan_guard: bool = True,
+    calibration: str | None = None,
     force: bool = False,
     compilation_cache: bool = True,
 ) -> None:
@@ -31,11 +32,13 @@ def export(
         deterministic: The best action; --no-deterministic samples one from an input `noise` instead.
         action_mask: Give the exported policy an `action_mask` input.
         nan_guard: Answer a broken observation by -1 (choices) or NaN (numbers) instead of a plausible action.
+        calibration: What an int8 export is fitted to: the name of an environment, or a .npy or .npz file of observations; by
+            default the environment that the policy was trained on, or, with `space`, samples of the observation space.
         force: Replace an earlier export in that folder.
         compilation_cache: Keep compiled functions in the user's cache folder for the next run.
     """
     use_compilation_cache(compilation_cache)
-    policy, _ = load_run(path)
+    policy, metadata = load_run(path)
     targets = list(to) or ["onnx"]
     report = export_policy(
         policy,
@@ -44,10 +47,28 @@ def export(
         deterministic=deterministic,
         action_mask=action_mask,
         nan_guard=nan_guard,
+        calibration=calibration_of(metadata, targets, calibration),
         force=force,
     )
     Console().print(report)
     Console().print(f"Written to {out}. Prove it again anywhere with: perdure verify {out}", highlight=False)
+
+
+def calibration_of(metadata: dict[str, Any], targets: list[str], name: str | None) -> Any:
+    """What `export` takes for that name; only int8 needs it, so no other target makes an environment.
+
+    Raises: ValueError without a name for a policy that does not say where it was trained.
+    """
+    if name == "space" or not any(target.endswith("int8") for target in targets):
+        return None
+    if name is not None and Path(name).suffix in (".npy", ".npz"):
+        return Path(name)
+    if name is None and "environment" not in metadata:
+        raise ValueError(
+            "The policy file does not say which environment it is for, and int8 is fitted to observations. Add "
+            "--calibration with an environment's name, a .npy or .npz file, or `space` for samples of the space."
+        )
+    return environment_of(metadata, name)
 
 
 def verify(directory: tyro.conf.Positional[Path]) -> None:

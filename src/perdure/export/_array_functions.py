@@ -85,5 +85,6 @@ def convolve(x: Array, weight: Array, strides: Any, pads: Any, dilation: Any, gr
 def pool(x: Array, kind: str, size: Any, strides: Any, pads: Any) -> Array:
     """The largest, or the sum, of every window of images with channels last."""
     if kind == "max":
-        return windows(x, size, strides, pads, fill=-np.inf).max((-1, -2))
+        fill = -np.inf if x.dtype.kind == "f" else float(np.iinfo(x.dtype).min)
+        return windows(x, size, strides, pads, fill=fill).max((-1, -2))
     return windows(x, size, strides, pads).sum((-1, -2))

@@ -1,5 +1,6 @@
 """`export`: write a policy for its targets, prove each one, and only then put the folder in place."""
 
+import dataclasses
 import os
 import secrets
 import shutil
@@ -12,9 +13,11 @@ from jax import random as jr
 
 from perdure._core import atomic_write, loads_json
 
-from ._manifest import FORMAT, GOLDEN, MANIFEST, file_entry, manifest_bytes, read_manifest, write_golden
+from ._calibration import calibrate
+from ._manifest import FORMAT, MANIFEST, file_entry, golden_file, manifest_bytes, read_manifest, write_golden
+from ._precision import FLOAT32, INT8, Distance, distances_of, in_precision
 from ._program import Program, lower
-from ._proof import Case, Expected, Verdict, expect, judge, make_case
+from ._proof import Case, Expected, Reference, Verdict, expect, judge, make_case
 from ._report import ExportReport, TargetReport
 from ._run import Answer, Runner
 from ._targets import Target, find_targets
@@ -36,6 +39,7 @@ def export(
     outputs: Sequence[str] = ("action",),
     num_observations: int = 1000,
     observations: Any = None,
+    calibration: Any = None,
     key: Any = None,
     force: bool = False,
 ) -> ExportReport:
@@ -46,7 +50,10 @@ def export(
 
     Compared are `num_observations` samples of the space and its extremes, `observations` (a batch as the observation
     space has it) if given, every kind of mask, batches of 1, 7 and 64, and for a stateful policy sequences of 100 steps
-    with resets. `key` chooses the samples (default: always the same).
+    with resets. A target in float16 or int8 is compared with its own graph; how far that is from the policy is measured
+    and reported. `calibration` says which observations int8 is fitted to: an environment, or a `.npy` or `.npz` file;
+    by default `observations`, or else samples of the space (`_calibration`). `key` chooses the samples (default: always
+    the same).
 
     With `deterministic=False` the export samples: it takes an input `noise` that the caller draws, and gives the action
     that the noise stands for (`_noise` has the kinds). The manifest says what to draw.
@@ -78,7 +85,13 @@ def export(
                 outputs=outputs,
             )
             case = make_case(policy, program, max(num_observations, 1), seed, observations, nan_guard)
-            rows, files = prove(program, case, found, runners, temporary, name)
+            reference, fitted = Reference(program), None
+            precisions = {target.precision for target in found}
+            if INT8 in precisions or (calibration is not None and precisions != {FLOAT32}):
+                fitted = calibrate(policy, program, reference, calibration, observations, seed)
+            programs = {precision: in_precision(program, precision, fitted) for precision in sorted(precisions)}
+            distances = distances_of(programs, reference, case.good, fitted, seed)
+            rows, files = prove(programs, case, found, runners, temporary, name, distances)
         finally:
             for runner in runners.values():
                 runner.close()
@@ -116,30 +129,42 @@ def check_destination(directory: Path, force: bool) -> bool:
 
 
 def prove(
-    program: Program, case: Case, targets: list[Target], runners: dict[str, Runner], folder: Path, name: str
+    programs: dict[str, Program],
+    case: Case,
+    targets: list[Target],
+    runners: dict[str, Runner],
+    folder: Path,
+    name: str,
+    distances: dict[str, Distance],
 ) -> tuple[list[TargetReport], dict[str, list[str]]]:
-    """Write each target, start its runner, compute what the policy answers meanwhile, compare."""
+    """Write each target, start its runner, compute what its program answers meanwhile, compare."""
     files: dict[str, list[str]] = {}
     for target in targets:
-        files[target.name] = target.write(program, folder, name)
+        files[target.name] = target.write(programs[target.precision], folder, name)
         runners[target.name].submit(folder / files[target.name][0], case.job())
-    want = expect(program, case)
-    answers = {target.name: runners[target.name].result() for target in targets}
-    verdicts = {name: judge(name, program, case, want, answer) for name, answer in answers.items()}
-    errors = np.max([verdict.row_errors for verdict in verdicts.values()], axis=0)
-    arrays = golden(program, case, want, errors)
-    write_golden(folder / GOLDEN, arrays)
-    for target in targets:
-        files[target.name] += target.finish(program, folder, name, arrays)
-    return [report_of(t, files[t.name], folder, verdicts[t.name], answers[t.name]) for t in targets], files
+    rows: dict[str, TargetReport] = {}
+    for precision, program in programs.items():
+        want, those = expect(program, case), [target for target in targets if target.precision == precision]
+        answers = {target.name: runners[target.name].result() for target in those}
+        verdicts = {name: judge(name, program, case, want, answer) for name, answer in answers.items()}
+        errors = np.max([verdict.row_errors for verdict in verdicts.values()], axis=0)
+        arrays = golden(program, case, want, errors)
+        write_golden(folder / golden_file(precision), arrays)
+        for target in those:
+            files[target.name] += target.finish(program, folder, name, arrays)
+            proof = verdicts[target.name], answers[target.name], distances.get(precision)
+            rows[target.name] = report_of(target, files[target.name], folder, *proof)
+    return [rows[target.name] for target in targets], files
 
 
-def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, answer: Answer) -> TargetReport:
+def report_of(
+    target: Target, files: list[str], folder: Path, verdict: Verdict, answer: Answer, distance: Distance | None
+) -> TargetReport:
     return TargetReport(
         target=target.name,
         file=files[0],
         size_bytes=sum((folder / file).stat().st_size for file in files),
-        runtime=target.proven_by(answer.runtime),
+        runtime=answer.runtime,
         observations=verdict.observations,
         max_error=verdict.max_error,
         actions_equal=verdict.actions_equal,
@@ -147,6 +172,9 @@ def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, 
         broken=verdict.broken,
         microseconds=None if answer.seconds is None else answer.seconds * 1e6,
         memory=answer.memory,
+        precision=target.precision,
+        distance=distance,
+        note=target.note(files[0]),
     )
 
 
@@ -176,7 +204,7 @@ def finish(folder: Path, program: Program, report: ExportReport, files: dict[str
     proofs = {
         row.target: {
             "files": files[row.target],
-            "status": "proven",
+            "status": "proven" if row.distance is None else "quantised",
             "runtime": row.runtime,
             "observations": row.observations,
             "max_error": row.max_error,
@@ -184,11 +212,16 @@ def finish(folder: Path, program: Program, report: ExportReport, files: dict[str
             "ties": row.ties,
             "broken": row.broken,
             "microseconds": row.microseconds,
+            "precision": row.precision,
+            "note": row.note,
+            **({"distance": dataclasses.asdict(row.distance)} if row.distance else {}),
             **({"memory": row.memory} if row.memory else {}),
         }
         for row in report.targets
     }
-    written = sorted({file for names in files.values() for file in names} | {GOLDEN})
+    written = sorted(
+        {file for names in files.values() for file in names} | {golden_file(row.precision) for row in report.targets}
+    )
     manifest = {
         "format": FORMAT,
         "name": name,

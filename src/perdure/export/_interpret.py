@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _array_functions as functions
+from . import _array_functions as functions, _int8
 from ._graph import Graph, Node, bind
 from ._operators import BINARY, UNARY
 
@@ -105,6 +105,8 @@ def evaluate(node: Node, x: list[Array], batch: int) -> Array:
             return x[0] @ x[1]
         case "Conv" | "Pool":
             return image(node, *x)
+        case op if op in _int8.FUNCTIONS:
+            return _int8.FUNCTIONS[op](node, *x)
     raise KeyError(node.op)
 
 

@@ -22,6 +22,11 @@ FIELDS = {
 }  # fmt: skip
 
 
+def golden_file(precision: str) -> str:
+    """Inputs and answers of the targets of a precision."""
+    return GOLDEN if precision == "float32" else f"golden_{precision}.safetensors"
+
+
 def file_entry(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     return {"bytes": len(data), "sha256": sha256(data)}

@@ -21,6 +21,7 @@ Elementwise operators broadcast as numpy does. The others, with their attributes
 | MatMul | x[..., M, K], y[..., K, N] | |
 | Conv | x, W[O, I, h, w], b[O]? | strides, pads, dilation, groups, activation, layout |
 | Pool | x | kind: max, sum; window, strides, pads, layout |
+| Quantize, Dequantize, ...Int8 | | in `_int8` |
 | Unsupported | | shape, dtype, message: an error only if an output needs it |
 """
 
@@ -64,6 +65,7 @@ UNARY = frozenset(
 COMPARE = frozenset({"Eq", "Lt", "Le"})
 BINARY = COMPARE | frozenset(["Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "Rem", "And", "Or"])
 ELEMENTWISE = UNARY | BINARY | {"Where", "Clip", "Cast"}
+BINARY_INT8 = frozenset({"AddInt8", "SubInt8", "MulInt8"})
 ACTIVATIONS = frozenset({"Relu", "Tanh", "Sigmoid"})
 
 
@@ -85,7 +87,7 @@ def channel_axis(layout: str) -> int:
 
 def kernel_size(node: Node) -> tuple[int, int]:
     """Height and width of the window of a Conv or Pool, dilation apart."""
-    return tuple(node.inputs[1].shape[2:]) if node.op == "Conv" else tuple(node.attrs["window"])  # type: ignore[return-value]
+    return tuple(node.inputs[1].shape[2:]) if "Conv" in node.op else tuple(node.attrs["window"])  # type: ignore[return-value]
 
 
 def infer_image(node: Node) -> Shape:
@@ -95,7 +97,7 @@ def infer_image(node: Node) -> Shape:
     for i, axis in enumerate(spatial_axes(a["layout"])):
         reach = (kernel[i] - 1) * dilation[i] + 1
         out[axis] = (shape[axis] + sum(a["pads"][i]) - reach) // a["strides"][i] + 1
-    if node.op == "Conv":
+    if "Conv" in node.op:
         out[channel_axis(a["layout"])] = node.inputs[1].shape[0]
     return tuple(out)
 
@@ -148,8 +150,16 @@ def infer(node: Node) -> tuple[Sequence[int], Any]:
             return (*shape[:-1], node.inputs[1].shape[0]), x.dtype
         case "MatMul":
             return infer_matmul(*node.inputs), x.dtype
-        case "Conv" | "Pool":
+        case "Conv" | "ConvInt8" | "Pool":
             return infer_image(node), x.dtype
+        case "Quantize" | "TableInt8":
+            return shape, np.int8
+        case "Dequantize":
+            return shape, np.float32
+        case "DenseInt8":
+            return (*shape[:-1], node.inputs[1].shape[0]), np.int8
+        case op if op in BINARY_INT8:
+            return broadcast_shapes([t.shape for t in node.inputs]), np.int8
         case "Unsupported":
             return a["shape"], a["dtype"]
     raise KeyError(node.op)

@@ -19,12 +19,16 @@ from ._trace import trace
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """`plain` is what the policy computes, `graph` the same with the guard, if there is one."""
+    """`plain` is what the policy computes, `graph` the same with the guard, if there is one.
+
+    In another precision than float32 both compute what is written, which is near to the policy (`_precision`).
+    """
 
     signature: Signature
     plain: Graph
     graph: Graph
     metadata: dict[str, str]
+    precision: str = "float32"
 
     def unbatched(self) -> Graph:
         """For one observation, without a batch axis; named."""

@@ -1,6 +1,7 @@
 """The proof that an exported file is the policy: the same inputs through JAX and through the target's own runtime."""
 
 import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from ._interpret import interpret
 from ._observations import broken_inputs, make_inputs
 from ._program import Program
 from ._run import Answer, Job, take_slices
-from ._signature import Signature, next_name
+from ._signature import next_name
 from ._tolerance import MAX_TIE_SHARE, Arrays, Comparison, compare, near_ties, nudged
 
 CHUNK = 256  # rows the reference computes at once: one compilation whatever their number
@@ -23,11 +24,14 @@ RESET_PROBABILITY = 0.03
 
 
 class Reference:
-    """The jitted policy itself, vmapped."""
+    """The jitted policy itself, vmapped; for a program of fewer digits its graph, on numpy arrays."""
 
-    def __init__(self, sign: Signature):
-        self.sign = sign
-        self.function = jax.jit(jax.vmap(sign.function))
+    def __init__(self, program: Program):
+        self.sign = sign = program.signature
+        self.function: Callable[..., Iterable[Any]] = jax.jit(jax.vmap(sign.function))
+        if program.precision != "float32":
+            names = [port.name for port in sign.inputs]
+            self.function = lambda *x: interpret(program.plain, dict(zip(names, x, strict=True))).values()
 
     def __call__(self, inputs: Arrays) -> Arrays:
         count = len(next(iter(inputs.values())))
@@ -102,7 +106,10 @@ def make_case(policy: Any, program: Program, count: int, seed: int, observations
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What the policy answers to a case: from JAX on good rows and sequences, from the guarded graph on broken ones."""
+    """What the policy answers to a case: from JAX on good rows and sequences, from the guarded graph on broken ones.
+
+    For a program of fewer digits all of it is from its graph.
+    """
 
     good: Arrays
     moved: list[Arrays]
@@ -112,7 +119,7 @@ class Expected:
 
 
 def expect(program: Program, case: Case) -> Expected:
-    reference = Reference(program.signature)
+    reference = Reference(program)
     good = reference(case.good)
     moved = [reference(inputs) for inputs in nudged(case.good)]
     sequence = reference.sequence(case.sequence, case.initial, case.reset) if case.reset is not None else {}

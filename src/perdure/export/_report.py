@@ -7,10 +7,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ._precision import Distance
+
 
 @dataclasses.dataclass(frozen=True)
 class TargetReport:
-    """One target. Errors are relative to the range of each output."""
+    """One target. Errors are relative to the range of each output.
+
+    For a target in float16 or int8, `max_error` and `actions_equal` are its runtime's against its own graph, and
+    `distance` is how far that graph is from the policy.
+    """
 
     target: str
     file: str
@@ -24,8 +30,15 @@ class TargetReport:
     microseconds: float | None  # median of one action at batch 1, the runtime's own call included
     memory: dict[str, int | None] = dataclasses.field(default_factory=dict)  # of C: bytes of flash, stack, workspace
 
+    precision: str = "float32"
+    distance: Distance | None = None
+    note: str = ""
+
     @property
     def agreement(self) -> str:
+        if self.distance is not None:
+            share = self.distance.actions_equal
+            return "quantised" if share is None else f"{100 * share:.1f} %"
         ties = f" ({self.ties} ties)" if self.ties else ""
         return f"{self.actions_equal}/{self.observations}{ties}"
 
@@ -56,14 +69,19 @@ class ExportReport:
         table.add_column("proven by", overflow="fold")
         for row in self.targets:
             micros = "" if row.microseconds is None else f"{row.microseconds:.1f}"
-            cells = (f"{row.size_bytes:,}", f"{row.max_error:.1e}", row.agreement, micros, row.runtime)
+            error = row.max_error if row.distance is None else row.distance.max_error
+            cells = (f"{row.size_bytes:,}", f"{error:.1e}", row.agreement, micros, row.runtime)
             table.add_row(row.target, row.file, *cells)
         return table
 
     def caption(self) -> str | None:
         broken = max((row.broken for row in self.targets), default=0)
-        guard = f"NaN guard held on {broken} broken observations." if broken else ""
-        return guard or None
+        lines = [f"NaN guard held on {broken} broken observations."] if broken else []
+        for row in self.targets:
+            if row.distance is not None:
+                lines.append(f"{row.target} is {row.precision}, near to the policy and not equal: {row.distance}.")
+            lines += [row.note] if row.note else []
+        return "\n".join(lines) or None
 
     def __rich__(self) -> Table:
         return self.table()

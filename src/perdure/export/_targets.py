@@ -93,6 +93,12 @@ def write_triton_target(program: Program, directory: Path, name: str) -> list[st
     return write(program, directory, name)
 
 
+def edge_tpu_note(file: str) -> str:
+    from .tflite._edge_tpu import note
+
+    return note(file)
+
+
 def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
     return []
 
@@ -102,7 +108,7 @@ class Target:
     """`write(program, directory, name)` writes files there and gives their names, the one to run first.
 
     `require` raises MissingExtraError where the target's tools are not installed. `finish` also gets the golden arrays,
-    and writes what needs them once the answers are proven. `caveat` says what of the target the runner did not run.
+    and writes what needs them once the answers are proven. `note` says what of the target the runner did not run.
     """
 
     name: str
@@ -110,11 +116,8 @@ class Target:
     runner: str  # script in `_runners`
     require: Callable[[], None] = lambda: None
     finish: Callable[[Program, Path, str, Arrays], list[str]] = no_more_files
-    caveat: str = ""
-
-    def proven_by(self, runtime: str) -> str:
-        """What ran, for the report."""
-        return f"{runtime}; {self.caveat}" if self.caveat else runtime
+    precision: str = "float32"  # of the weights; float16 and int8 are near to the policy, not equal (`_precision`)
+    note: Callable[[str], str] = lambda file: ""  # for the report, of the file that is run
 
 
 TARGETS = {
@@ -123,12 +126,19 @@ TARGETS = {
     "weights": Target("weights", write_weights_target, "weights_runner.py"),
     "stablehlo": Target("stablehlo", write_stablehlo_target, "stablehlo_runner.py"),
     "tflite": Target("tflite", write_tflite_target, "tflite_runner.py", require_tflite),
+    "tflite-float16": Target(
+        "tflite-float16", write_tflite_target, "tflite_runner.py", require_tflite, precision="float16"
+    ),
+    "tflite-int8": Target(
+        "tflite-int8", write_tflite_target, "tflite_runner.py", require_tflite, precision="int8", note=edge_tpu_note
+    ),
+    "c-int8": Target("c-int8", write_c_target, "c_runner.py", require_c, finish_c_target, precision="int8"),
     "torchscript": Target(
         "torchscript", write_torchscript_target, "torch_runner.py", require_torch, finish_torchscript_target
     ),
     "torch-export": Target("torch-export", write_torch_export_target, "torch_runner.py", require_torch),
     "triton": Target(
-        "triton", write_triton_target, "onnx_runner.py", require_onnx, caveat="Triton's server was not run"
+        "triton", write_triton_target, "onnx_runner.py", require_onnx, note=lambda file: "Triton's server was not run."
     ),
 }
 

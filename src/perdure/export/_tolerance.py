@@ -16,6 +16,7 @@ import numpy as np
 from perdure.space import Box
 
 from ._graph import Graph, Node
+from ._int8 import HIGH, LOW
 from ._interpret import interpret
 from ._operators import COMPARE
 from ._signature import Port
@@ -96,7 +97,7 @@ def decisions(graph: Graph) -> list[Node]:
     """Wherever floats become positions, conditions or integers."""
     found = []
     for node in graph.nodes():
-        is_decision = node.op in COMPARE | {"ArgMax", "Round", "Floor", "Ceil", "TopK"}
+        is_decision = node.op in COMPARE | {"ArgMax", "Round", "Floor", "Ceil", "TopK", "Quantize"}
         is_cast = node.op == "Cast" and node.out.dtype.kind != "f"
         if node.inputs[0].dtype.kind == "f" and (is_decision or is_cast):
             found.append(node)
@@ -129,5 +130,10 @@ def margins(node: Node, x: list[np.ndarray]) -> np.ndarray:
         return (gaps[..., -1:] if node.op == "ArgMax" else gaps) / (1 + np.abs(ordered[..., -1:]))
     if len(x) == 2:
         return np.abs(x[0] - x[1]) / (1 + np.maximum(np.abs(x[0]), np.abs(x[1])))
+    if node.op == "Quantize":
+        scale, zero = node.attrs["to"]
+        steps = x[0] / np.float32(scale)
+        is_inside = (steps > LOW - zero - 1) & (steps < HIGH - zero + 1)
+        return np.where(is_inside, np.abs(steps + 0.5 - np.rint(steps + 0.5)), np.inf)
     shifted = x[0] + (0.5 if node.op == "Round" else 0.0)
     return np.abs(shifted - np.rint(shifted)) / (1 + np.abs(x[0]))

@@ -8,7 +8,8 @@ import numpy as np
 from perdure._core import ExportError, rebuild
 from perdure.space import AbstractSpace
 
-from ._manifest import GOLDEN, check_files, read_golden, read_manifest
+from ._manifest import check_files, golden_file, read_golden, read_manifest
+from ._precision import FLOAT32, Distance
 from ._report import ExportReport, TargetReport
 from ._run import Job, Runner
 from ._signature import Port, leaves_of
@@ -25,11 +26,11 @@ def verify(directory: str | Path) -> ExportReport:
     directory = Path(directory)
     manifest = read_manifest(directory)
     check_files(directory, manifest)
-    arrays = read_golden(directory / GOLDEN)
     ports = output_ports(manifest)
     rows = []
     for target in find_targets(list(manifest["targets"])):
         proof = manifest["targets"][target.name]
+        arrays = read_golden(directory / golden_file(proof.get("precision", FLOAT32)))
         with Runner(target.runner) as runner:
             runner.submit((directory / proof["files"][0]).resolve(), golden_job(arrays))
             answer = runner.result()
@@ -42,13 +43,16 @@ def verify(directory: str | Path) -> ExportReport:
                 target=target.name,
                 file=proof["files"][0],
                 size_bytes=sum((directory / file).stat().st_size for file in proof["files"]),
-                runtime=target.proven_by(answer.runtime),
+                runtime=answer.runtime,
                 observations=count,
                 max_error=worst,
                 actions_equal=count,
                 ties=0,
                 broken=len(next(iter(group(arrays, "broken_input:").values()), ())),
                 microseconds=None if answer.seconds is None else answer.seconds * 1e6,
+                precision=proof.get("precision", FLOAT32),
+                distance=Distance.read(proof["distance"]) if "distance" in proof else None,
+                note=target.note(proof["files"][0]),
             )
         )
     return ExportReport(str(directory), manifest["name"], manifest["fingerprint"], tuple(rows))

@@ -6,6 +6,7 @@ from typing import Any
 from perdure._core import ExportError
 
 from ._graph import Node
+from ._program import Program
 
 WriteRule = Callable[..., Any]
 
@@ -31,3 +32,8 @@ class WriteRules(dict[str, WriteRule]):
         if rule is None:
             raise ExportError(f"{node.where}: {target} has no counterpart of {node.op}")
         return rule(writer, node, *arguments)
+
+
+def file_stem(program: Program, name: str) -> str:
+    """Targets of fewer digits lie beside those of the whole policy."""
+    return name if program.precision == "float32" else f"{name}_{program.precision}"

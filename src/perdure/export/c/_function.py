@@ -6,7 +6,7 @@ import numpy as np
 
 from .._graph import Graph, size
 from .._signature import next_name
-from . import _image as _image, _layers as _layers, _rules as _rules
+from . import _image as _image, _int8 as _int8, _layers as _layers, _rules as _rules
 from ._interface import Argument, Interface
 from ._storage import ARENAS, Buffer, c_type, literal, place
 from ._writer import VIEWS, Writer

@@ -79,6 +79,11 @@ static inline int32_t div_i(int32_t a, int32_t b) { return b == 0 ? -1 : (b == -
 static inline int32_t to_int(float x, int32_t lo, int32_t hi) { /* saturates; NaN gives 0 */
     return x != x ? 0 : (x <= (float)lo ? lo : (x >= (float)hi ? hi : (int32_t)x));
 }""",
+    "to_byte": """\
+static inline int8_t to_byte(float x, float lo, float hi, int32_t zero) { /* NaN gives the lowest */
+    const float r = rintf(x);
+    return (int8_t)((int32_t)(r >= lo ? (r <= hi ? r : hi) : lo) + zero);
+}""",
     "is_lost": "static inline int is_lost(float x) { return !(x - x == 0.0f); }",
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 from .._graph import Node, Tensor, size
 from .._operators import kernel_size
 from ._layers import activate, bias_of, tiled, tiles
-from ._storage import View, row_major
+from ._storage import View, c_type, row_major
 from ._writer import WRITERS
 
 writes = WRITERS.writes
@@ -95,18 +95,19 @@ def pixels(
 
 @writes("Pool")
 def pool(w: Any, node: Node) -> None:
-    a, x, is_max = node.attrs, node.inputs[0], node.attrs["kind"] == "max"
+    a, x, is_max, ctype = node.attrs, node.inputs[0], node.attrs["kind"] == "max", c_type(node.out.dtype)
+    lowest, largest = ("-INFINITY", "max_f({})") if ctype == "float" else ("(-128)", "(int8_t)max_i({})")
     source, out = w.flat(x), w.result(node.out)
     (images, height, width, channels), (_, rows, columns, _) = x.shape, node.out.shape
     (down, right), pads, window = a["strides"], a["pads"], kernel_size(node)
     with w.code.loops(("n", images), ("r", rows), ("c", columns)):
-        w.code.line(f"float *t = {out.name} + ((n * {rows} + r) * {columns} + c) * {channels};")
+        w.code.line(f"{ctype} *t = {out.name} + ((n * {rows} + r) * {columns} + c) * {channels};")
         with w.code.loops(("o", channels)):
-            w.code.line(f"t[o] = {'-INFINITY' if is_max else '0.0f'};")
+            w.code.line(f"t[o] = {lowest if is_max else '0.0f'};")
         with w.code.loops(("p", window[0]), ("q", window[1])):
             w.code.line(f"const int y = r * {down} + p - {pads[0][0]}, z = c * {right} + q - {pads[1][0]};")
             if any(map(any, pads)):
                 w.code.line(f"if (y < 0 || y >= {height} || z < 0 || z >= {width}) {{ continue; }}")
-            w.code.line(f"const float *v = {source} + ((n * {height} + y) * {width} + z) * {channels};")
+            w.code.line(f"const {ctype} *v = {source} + ((n * {height} + y) * {width} + z) * {channels};")
             with w.code.loops(("o", channels)):
-                w.code.line("t[o] = max_f(t[o], v[o]);" if is_max else "t[o] += v[o];")
+                w.code.line(f"t[o] = {largest.format('t[o], v[o]')};" if is_max else "t[o] += v[o];")

@@ -75,6 +75,8 @@ def numbers(value: np.ndarray) -> str:
     flat = value.ravel()
     if flat.dtype.kind == "f" and np.isfinite(flat).all():
         texts = ("%#.9gf " * flat.size % tuple(flat.tolist())).split()
+    elif flat.dtype.kind == "i" and flat.dtype.itemsize == 1:
+        texts = list(map(str, flat.tolist()))
     else:
         texts = [literal(v, flat.dtype) for v in flat]
     texts = texts or ["0"]  # C has no empty arrays

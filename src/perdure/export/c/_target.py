@@ -1,4 +1,4 @@
-"""What `export` does for the target `c`: the files, and the self-test that is written once the answers are known."""
+"""What `export` does for `c` and `c-int8`: the files, and the self-test that is written once the answers are known."""
 
 import subprocess
 import tempfile
@@ -8,6 +8,7 @@ from perdure._core import ExportError
 
 from .._program import Program
 from .._tolerance import Arrays
+from .._writing import file_stem
 from ._build import require_compiler
 from ._compile import compile_program
 from ._self_test import write_self_test
@@ -17,6 +18,7 @@ SELF_TEST_SECONDS = 60
 
 
 def write(program: Program, directory: Path, name: str) -> list[str]:
+    name = file_stem(program, name)
     for file, text in write_c(program, name).items():
         (directory / file).write_text(text)
     return [f"{name}.c", f"{name}.h"]
@@ -27,6 +29,7 @@ def finish(program: Program, directory: Path, name: str, golden: Arrays) -> list
 
     Raises: ExportError if it fails; what the runner compiled answered right, so this would be the compiler's or ours.
     """
+    name = file_stem(program, name)
     test = directory / f"{name}_test.c"
     test.write_text(write_self_test(program, name, golden))
     with tempfile.TemporaryDirectory(prefix="perdure-test-") as folder:

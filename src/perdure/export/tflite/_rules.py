@@ -188,7 +188,11 @@ def cut(w: Any, node: Node) -> None:
 @writes("Pad")
 def pad(w: Any, node: Node) -> None:
     x = node.inputs[0]
-    amounts, value = w.integers(node.attrs["pads"]), w.array(node.attrs["value"], x.dtype)
+    amounts = w.integers(node.attrs["pads"])
+    if w.has_scale(x):  # bytes of the int8 core: PAD gives their zero
+        w.op("PAD", [w.ref(x), amounts], node.out.shape, out=w.ref(node.out))
+        return
+    value = w.array(node.attrs["value"], x.dtype)
     w.op("PADV2", [w.ref(x), amounts, value], node.out.shape, out=w.ref(node.out))
 
 
@@ -283,13 +287,13 @@ def linear(w: Any, node: Node) -> None:
     out = w.ref(node.out) if kind in (None, "Relu") else None
     fused = w.schema.ActivationFunctionType.RELU if kind == "Relu" else w.schema.ActivationFunctionType.NONE
     if node.op == "Dense":
-        inputs = [w.ref(node.inputs[0]), w.ref(weight), bias]
+        inputs = [w.ref(node.inputs[0]), w.weight(weight, weight.value), bias]
         is_wide = len(shape) != 2
         y = w.op("FULLY_CONNECTED", inputs, shape, out=out, fusedActivationFunction=fused, keepNumDims=is_wide)
     else:
         if a["groups"] != 1:
             raise ExportError(f"{node.where}: LiteRT on a CPU runs no convolution in groups. Use one group.")
-        kernel = w.array(weight.value.transpose(0, 2, 3, 1), np.float32)
+        kernel = w.weight(weight, weight.value.transpose(0, 2, 3, 1))
         steps = {"strideH": a["strides"][0], "strideW": a["strides"][1]}
         steps |= {"dilationHFactor": a["dilation"][0], "dilationWFactor": a["dilation"][1]}
         inputs = [padded(w, node.inputs[0], a["pads"], 0.0), kernel, bias]

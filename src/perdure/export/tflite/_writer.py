@@ -7,9 +7,10 @@ import numpy as np
 from perdure._core import ExportError, import_extra
 
 from .._graph import Graph, Shape, Tensor
+from . import _int8_rules as _int8_rules
 from ._rules import WRITERS
 
-TYPES = {"float32": "FLOAT32", "int32": "INT32", "uint8": "UINT8", "int8": "INT8", "bool": "BOOL"}
+TYPES = {"float32": "FLOAT32", "float16": "FLOAT16", "int32": "INT32", "uint8": "UINT8", "int8": "INT8", "bool": "BOOL"}
 OPTIONS = {
     "MAXIMUM": "MaximumMinimum", "MINIMUM": "MaximumMinimum", "SUM": "Reducer", "REDUCE_MAX": "Reducer",
     "REDUCE_MIN": "Reducer", "REDUCE_PROD": "Reducer", "CONV_2D": "Conv2D",
@@ -24,7 +25,8 @@ BROADCAST_VERSION = 2  # the first one of BROADCAST_TO that is a builtin
 class Writer:
     """Collects tensors, buffers and operators. Tensors are known by their number in the file."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, has_half_weights: bool = False):
+        self.has_half_weights = has_half_weights
         self.schema = schema = import_extra("ai_edge_litert.schema_py_generated", "tflite")
         self.graph, self.codes, self.index = graph, dict[int, int](), dict[int, int]()
         self.model, self.part = schema.ModelT(), schema.SubGraphT()
@@ -60,6 +62,31 @@ class Writer:
         if id(t) not in self.index:
             self.index[id(t)] = self.tensor(t.shape, t.dtype, t.name, t.value)
         return self.index[id(t)]
+
+    def weight(self, t: Tensor, value: Any) -> int:
+        """The weight of a layer, in TFLite's order; stored in half as many bytes, it is made float32 before all else."""
+        if id(t) not in self.index:
+            half = self.has_half_weights
+            made = self.tensor(value.shape, np.float16 if half else np.float32, t.name, value)
+            self.index[id(t)] = self.op("DEQUANTIZE", [made], value.shape) if half else made
+        return self.index[id(t)]
+
+    def set_scale(self, index: int, scale: Any, zero: Any) -> None:
+        """What the bytes of a tensor stand for; lists have one entry for each index of the first axis."""
+        made = self.schema.QuantizationParametersT()
+        made.scale, made.zeroPoint = (np.ravel(v).tolist() for v in (scale, zero))
+        made.quantizedDimension = 0
+        self.part.tensors[index].quantization = made
+
+    def has_scale(self, t: Tensor) -> bool:
+        return self.part.tensors[self.ref(t)].quantization is not None
+
+    def share_scale(self, t: Tensor) -> None:
+        """The bytes of an operator that only moves them stand for what they stood for before."""
+        source = t.node.inputs[0] if t.node is not None else t
+        if t.dtype == source.dtype == np.int8:
+            mine, before = (self.part.tensors[self.ref(v)] for v in (t, source))
+            mine.quantization = mine.quantization or before.quantization
 
     def code(self, kind: str) -> int:
         code = getattr(self.schema.BuiltinOperator, kind)
@@ -101,6 +128,7 @@ class Writer:
         inputs = [(t.name, self.ref(t)) for t in self.graph.inputs]
         for node in self.graph.nodes():
             WRITERS.write("TFLite", self, node)
+            self.share_scale(node.out)
         outputs: list[tuple[str, int]] = []
         for name, t in self.graph.outputs:
             is_plain = t.node is not None and self.ref(t) not in [i for _, i in outputs]
@@ -120,12 +148,14 @@ class Writer:
         return made
 
 
-def write_tflite(graph: Graph) -> bytes:
+def write_tflite(graph: Graph, has_half_weights: bool = False) -> bytes:
     """The file of a graph at batch one, channels last, simplified and named.
+
+    `has_half_weights` stores the weights of layers as float16; then they must be such numbers.
 
     Raises: ExportError for what TFLite has no counterpart of.
     """
     for node in graph.nodes():
         if any(0 in t.shape for t in (*node.inputs, node.out)):
             raise ExportError(f"{node.where}: {node.op} has no entries, and TFLite has no empty tensors. Leave it out.")
-    return Writer(graph).write()
+    return Writer(graph, has_half_weights).write()
