@@ -52,5 +52,6 @@ def installed_targets() -> list[str]:
             target.require()
         except ImportError:
             continue
-        found.append(name)
+        if target.missing() is None:
+            found.append(name)
     return found

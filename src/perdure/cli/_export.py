@@ -33,9 +33,16 @@ def export(
         compilation_cache: Keep compiled functions in the user's cache folder for the next run.
     """
     use_compilation_cache(compilation_cache)
-    policy, _ = load_run(path)
-    targets = list(to) or ["onnx"]
-    report = export_policy(policy, out, targets=targets, action_mask=action_mask, nan_guard=nan_guard, force=force)
+    policy, metadata = load_run(path)
+    report = export_policy(
+        policy,
+        out,
+        targets=list(to) or ["onnx"],
+        action_mask=action_mask,
+        nan_guard=nan_guard,
+        environment=metadata.get("environment"),
+        force=force,
+    )
     Console().print(report)
     Console().print(f"Written to {out}. Prove it again anywhere with: perdure verify {out}", highlight=False)
 

@@ -15,7 +15,7 @@ from perdure._core import atomic_write, loads_json
 from ._manifest import FORMAT, GOLDEN, MANIFEST, file_entry, manifest_bytes, read_manifest, write_golden
 from ._program import Program, lower
 from ._proof import Case, Expected, Verdict, expect, judge, make_case
-from ._report import ExportReport, TargetReport
+from ._report import NOT_PROVEN, ExportReport, TargetReport, unproven
 from ._run import Answer, Runner
 from ._targets import Target, find_targets
 
@@ -35,6 +35,7 @@ def export(
     outputs: Sequence[str] = ("action",),
     num_observations: int = 1000,
     observations: Any = None,
+    environment: str | None = None,
     key: Any = None,
     force: bool = False,
 ) -> ExportReport:
@@ -47,12 +48,20 @@ def export(
     space has it) if given, every kind of mask, batches of 1, 7 and 64, and for a stateful policy sequences of 100 steps
     with resets. `key` chooses the samples (default: always the same).
 
+    `environment` is the id of the task, such as "CartPole-v1", which the target `web` then plays if it knows it; without
+    it, a task with just the policy's spaces.
+
+    A target whose runtime is not installed here is written, and said to be not proven here, with what to install.
+
     An earlier export is replaced as a whole. Other files in the folder are an error; with `force=True` they stay.
 
     Raises: ExportError where the policy cannot be exported or an answer differs - nothing is written then; ValueError
-    for an unknown target; FileExistsError for a folder with other files in it.
+    for an unknown target; MissingExtraError where what writes a target is not installed; FileExistsError for a folder with
+    other files in it.
     """
     found, directory = find_targets(targets), Path(directory)
+    for target in found:
+        target.require()
     if not name or Path(name).name != name:
         raise ValueError(f"name={name!r} is no plain file name.")
     is_merged = check_destination(directory, force)
@@ -61,15 +70,16 @@ def export(
     temporary.mkdir()
     seed = 0 if key is None else int(np.asarray(jr.key_data(key)).ravel()[-1])
     try:
-        runners = {target.name: Runner(target.runner) for target in found}
+        runners = {target.name: Runner(target.runner) for target in found if target.missing() is None}
         try:
             program = lower(
                 policy,
-                target=", ".join(runners),
+                target=", ".join(target.name for target in found),
                 name=name,
                 action_mask=action_mask,
                 nan_guard=nan_guard,
                 outputs=outputs,
+                environment=environment,
             )
             case = make_case(policy, program, max(num_observations, 1), seed, observations, nan_guard)
             rows, files = prove(program, case, found, runners, temporary, name)
@@ -116,16 +126,23 @@ def prove(
     files: dict[str, list[str]] = {}
     for target in targets:
         files[target.name] = target.write(program, folder, name)
-        runners[target.name].submit(folder / files[target.name][0], case.job())
+        if target.name in runners:
+            runners[target.name].submit(folder / files[target.name][0], case.job())
     want = expect(program, case)
-    answers = {target.name: runners[target.name].result() for target in targets}
+    answers = {name: runner.result() for name, runner in runners.items()}
     verdicts = {name: judge(name, program, case, want, answer) for name, answer in answers.items()}
-    errors = np.max([verdict.row_errors for verdict in verdicts.values()], axis=0)
+    errors = np.max([np.zeros(case.num_good), *(verdict.row_errors for verdict in verdicts.values())], axis=0)
     arrays = golden(program, case, want, errors)
     write_golden(folder / GOLDEN, arrays)
     for target in targets:
         files[target.name] += target.finish(program, folder, name, arrays)
-    return [report_of(t, files[t.name], folder, verdicts[t.name], answers[t.name]) for t in targets], files
+    rows = [
+        report_of(t, files[t.name], folder, verdicts[t.name], answers[t.name])
+        if t.name in runners
+        else unproven(t.name, files[t.name], folder, t.missing() or "")
+        for t in targets
+    ]
+    return rows, files
 
 
 def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, answer: Answer) -> TargetReport:
@@ -164,24 +181,26 @@ def golden(program: Program, case: Case, want: Expected, errors: np.ndarray) -> 
     return arrays
 
 
+def proof_of(row: TargetReport) -> dict[str, Any]:
+    if not row.is_proven:
+        return {"status": NOT_PROVEN, "install": row.missing}
+    return {
+        "status": "proven",
+        "runtime": row.runtime,
+        "observations": row.observations,
+        "max_error": row.max_error,
+        "actions_equal": row.actions_equal,
+        "ties": row.ties,
+        "broken": row.broken,
+        "microseconds": row.microseconds,
+        **({"memory": row.memory} if row.memory else {}),
+    }
+
+
 def finish(folder: Path, program: Program, report: ExportReport, files: dict[str, list[str]], name: str) -> None:
     """The manifest, after everything it speaks of."""
     data = program.metadata
-    proofs = {
-        row.target: {
-            "files": files[row.target],
-            "status": "proven",
-            "runtime": row.runtime,
-            "observations": row.observations,
-            "max_error": row.max_error,
-            "actions_equal": row.actions_equal,
-            "ties": row.ties,
-            "broken": row.broken,
-            "microseconds": row.microseconds,
-            **({"memory": row.memory} if row.memory else {}),
-        }
-        for row in report.targets
-    }
+    proofs = {row.target: {"files": files[row.target], **proof_of(row)} for row in report.targets}
     written = sorted({file for names in files.values() for file in names} | {GOLDEN})
     manifest = {
         "format": FORMAT,
@@ -202,8 +221,11 @@ def finish(folder: Path, program: Program, report: ExportReport, files: dict[str
 def put_in_place(temporary: Path, directory: Path, is_merged: bool) -> None:
     """Rename the finished folder to its name; what was there before stays until the new one is in place."""
     if is_merged:
-        for path in sorted(temporary.iterdir(), key=lambda p: p.name == MANIFEST):
-            os.replace(path, directory / path.name)
+        files = [path for path in temporary.rglob("*") if path.is_file()]
+        for path in sorted(files, key=lambda p: p.name == MANIFEST):
+            place = directory / path.relative_to(temporary)
+            place.parent.mkdir(exist_ok=True)
+            os.replace(path, place)
         return
     old = directory.parent / f".{directory.name}.{secrets.token_hex(6)}.old"
     if directory.exists():

@@ -2,15 +2,23 @@
 
 import dataclasses
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+NOT_PROVEN = "not proven here"
+
 
 @dataclasses.dataclass(frozen=True)
 class TargetReport:
-    """One target. Errors are relative to the range of each output."""
+    """One target. Errors are relative to the range of each output.
+
+    Where its runtime is not installed it was written, and `missing` says what to install so that it can be proven; the
+    numbers are then those of no comparison.
+    """
 
     target: str
     file: str
@@ -23,11 +31,22 @@ class TargetReport:
     broken: int  # rows with NaN or infinities whose guarded answer was as it must be
     microseconds: float | None  # median of one action at batch 1, the runtime's own call included
     memory: dict[str, int | None] = dataclasses.field(default_factory=dict)  # of C: bytes of flash, stack, workspace
+    missing: str | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        return self.missing is None
 
     @property
     def agreement(self) -> str:
         ties = f" ({self.ties} ties)" if self.ties else ""
         return f"{self.actions_equal}/{self.observations}{ties}"
+
+
+def unproven(target: str, files: Sequence[str], folder: Path, missing: str) -> TargetReport:
+    """The row of a target that was not run."""
+    size_bytes = sum((folder / file).stat().st_size for file in files)
+    return TargetReport(target, files[0], size_bytes, "", 0, 0.0, 0, 0, 0, None, missing=missing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,14 +75,16 @@ class ExportReport:
         table.add_column("proven by", overflow="fold")
         for row in self.targets:
             micros = "" if row.microseconds is None else f"{row.microseconds:.1f}"
-            cells = (f"{row.size_bytes:,}", f"{row.max_error:.1e}", row.agreement, micros, row.runtime)
+            proof = (f"{row.max_error:.1e}", row.agreement, micros, row.runtime)
+            cells = (f"{row.size_bytes:,}", *(proof if row.is_proven else ("", "", "", NOT_PROVEN)))
             table.add_row(row.target, row.file, *cells)
         return table
 
     def caption(self) -> str | None:
         broken = max((row.broken for row in self.targets), default=0)
-        guard = f"NaN guard held on {broken} broken observations." if broken else ""
-        return guard or None
+        lines = [f"NaN guard held on {broken} broken observations."] if broken else []
+        lines += [f"{row.target}: {NOT_PROVEN}. {row.missing}" for row in self.targets if not row.is_proven]
+        return "\n".join(lines) or None
 
     def __rich__(self) -> Table:
         return self.table()

@@ -9,7 +9,7 @@ from perdure._core import ExportError, rebuild
 from perdure.space import AbstractSpace
 
 from ._manifest import GOLDEN, check_files, read_golden, read_manifest
-from ._report import ExportReport, TargetReport
+from ._report import ExportReport, TargetReport, unproven
 from ._run import Job, Runner
 from ._signature import Port, leaves_of
 from ._targets import find_targets
@@ -18,6 +18,8 @@ from ._tolerance import TOLERANCE, Arrays, float_errors
 
 def verify(directory: str | Path) -> ExportReport:
     """Check the digest of every file, and run the golden inputs in each target's runtime again.
+
+    A target whose runtime is not installed here is reported as not proven here, with what to install.
 
     Raises: FileFormatError for a file that is missing or was changed, by name; ExportError where an answer differs;
     FileNotFoundError if the folder is no export.
@@ -30,6 +32,9 @@ def verify(directory: str | Path) -> ExportReport:
     rows = []
     for target in find_targets(list(manifest["targets"])):
         proof = manifest["targets"][target.name]
+        if (missing := target.missing()) is not None:
+            rows.append(unproven(target.name, proof["files"], directory, missing))
+            continue
         with Runner(target.runner) as runner:
             runner.submit((directory / proof["files"][0]).resolve(), golden_job(arrays))
             answer = runner.result()

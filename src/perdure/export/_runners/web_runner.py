@@ -1,0 +1,14 @@
+"""Opens an exported page's policy in a headless Chromium, for `replay`."""
+
+import atexit
+import runpy
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve()
+BROWSER = runpy.run_path(str(HERE.parents[1] / "_chromium.py"))["Browser"](HERE.with_name("web.mjs"))
+atexit.register(BROWSER.close)
+
+
+def open_model(path: str, folder: Path) -> dict[str, Any]:
+    return BROWSER.open(path)
