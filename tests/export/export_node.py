@@ -19,14 +19,17 @@ Arrays = dict[str, np.ndarray]
 TFJS = "@tensorflow/tfjs"
 
 
-def needs(package: str) -> pytest.MarkDecorator:
+def needs(package: str | None) -> pytest.MarkDecorator:
     """A skip that says what to install."""
     missing = _javascript.missing_package(package)
     return pytest.mark.skipif(missing is not None, reason=missing or "")
 
 
+needs_node = needs(None)
+
+
 @functools.cache
-def node(script: str, package: str) -> Node:
+def node(script: str, package: str | None = None) -> Node:
     """One process for a script."""
     made = Node(Path(script), package)
     atexit.register(made.close)

@@ -30,11 +30,11 @@ def find_modules(package: str) -> Path | None:
     return next((folder.resolve() for folder in folders if (folder / package).is_dir()), None)
 
 
-def missing_package(package: str) -> str | None:
+def missing_package(package: str | None) -> str | None:
     """What to install so that Node can run this npm package; None if it is here."""
     if shutil.which("node") is None:
         return NO_NODE
-    if find_modules(package) is None:
+    if package is not None and find_modules(package) is None:
         return (
             f"The npm package {package} is not installed. Install it with: npm install {package} (in this folder or one "
             "above it, or set PERDURE_NODE_MODULES to a node_modules folder)"
@@ -86,18 +86,20 @@ class Node:
     Raises: RuntimeError that says what to install.
     """
 
-    def __init__(self, opener: Path, package: str):
+    def __init__(self, opener: Path, package: str | None = None):
         if (missing := missing_package(package)) is not None:
             raise RuntimeError(missing)
-        command = ["node", str(RUNNERS / "serve.mjs"), str(opener), str(find_modules(package))]
+        modules = find_modules(package) if package else RUNNERS
+        command = ["node", str(RUNNERS / "serve.mjs"), str(opener), str(modules)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, message: dict[str, Any], arrays: Arrays | None = None) -> tuple[dict[str, Any], Arrays]:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         data = encode(message, arrays)
-        self.process.stdin.write(len(data).to_bytes(4, "little") + data)
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended: what is read says so
+            self.process.stdin.write(len(data).to_bytes(4, "little") + data)
+            self.process.stdin.flush()
         size = self.process.stdout.read(4)
         if len(size) < 4:
             raise RuntimeError(f"Node ended with exit code {self.process.wait()}.")

@@ -163,9 +163,7 @@ TARGETS = {
     ),
     "torch-export": Target("torch-export", write_torch_export_target, "torch_runner.py", require_torch),
     "tfjs": Target("tfjs", write_tfjs_target, "tfjs_runner.py", require_runtime=require_tfjs),
-    "web": Target(
-        "web", write_web_target, "web_runner.py", require_wasm_compiler, finish_web_target, require_chromium
-    ),
+    "web": Target("web", write_web_target, "web_runner.py", require_wasm_compiler, finish_web_target, require_chromium),
 }
 
 

@@ -70,6 +70,7 @@
     const pen = canvas.getContext("2d", { willReadFrequently: true });
     const input = element("input", { type: "file", accept: "image/*", id: port.name });
     const note = element("p", { className: "hint", role: "status" });
+    input.addEventListener("click", () => { input.value = ""; }); // so that the same file can be chosen again
     input.addEventListener("change", async () => {
       const [file] = input.files;
       if (!file) return;

@@ -58,7 +58,7 @@
         const [from, to] = isWhole ? [(value - low) * cell, (value - low + 1) * cell] : [share(Math.max(0, low)), share(value)];
         fill.style.left = `${Math.min(from, to)}%`;
         fill.style.width = isLost ? "0" : `${Math.max(Math.abs(to - from), 0.5)}%`;
-        number.textContent = isLost ? "lost" : isWhole ? value : value.toFixed(3);
+        number.textContent = isLost ? "lost" : isWhole ? value : value.toFixed(3).replace(/^-(0\.0+)$/, "$1");
         track.setAttribute("aria-valuenow", isLost ? low : value);
         track.setAttribute("aria-valuetext", number.textContent);
       });
@@ -96,10 +96,19 @@
     byId("latency").textContent = `${micros.toFixed(micros < 10 ? 1 : 0)} µs per action in this browser.`;
   }
 
-  byId("prove").addEventListener("click", () => { prove(); measure(); });
+  function check() {
+    try {
+      prove();
+    } catch (error) {
+      byId("proof").className = "bad";
+      byId("proof").textContent = `Fail: the golden answers cannot be read (${error.message}). Do not use this page.`;
+    }
+    measure();
+  }
+
+  byId("prove").addEventListener("click", check);
   forget();
-  prove();
-  measure();
+  check();
   if (about.task) {
     Perdure.episode = play(
       about.task,

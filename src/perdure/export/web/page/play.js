@@ -17,8 +17,8 @@
         context.clearRect(0, 0, canvas.width, canvas.height);
       },
       scale(width, x, y) { // how wide the picture is, and what its middle shows
-        unit = Math.min(canvas.width / width, canvas.height / (width * 0.5));
-        middle = [x, -y];
+        unit = canvas.width / width;
+        middle = [x, y];
       },
       line(points, name, width) {
         context.beginPath();
@@ -89,7 +89,7 @@
     function frame(now) {
       const passed = Math.min((now - then) / 1000, 0.25) * Number(byId("speed").value);
       then = now;
-      if (isRunning) due += ended ? (now, Math.min(passed, 0.25)) : passed;
+      if (isRunning) due += passed;
       if (ended && due >= 0) reset();
       while (!ended && due >= task.seconds) {
         due -= task.seconds;

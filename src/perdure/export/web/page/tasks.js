@@ -23,7 +23,7 @@
       return { state: next, reward: 1, terminated: abs(next[0]) > 2.4 || abs(next[2]) > (12 * 2 * PI) / 360 };
     },
     draw(pen, [x, , angle]) {
-      pen.scale(5.2, 0, -1.2);
+      pen.scale(5.2, 0, 0.5);
       pen.line([[-2.6, 0], [2.6, 0]], "muted", 2);
       pen.line([[-2.4, -0.05], [-2.4, 0.05]], "muted", 2);
       pen.line([[2.4, -0.05], [2.4, 0.05]], "muted", 2);
@@ -45,7 +45,7 @@
       return { state: [wrap(angle + 0.05 * next), next], reward: -cost, terminated: false };
     },
     draw(pen, [angle], [action]) {
-      pen.scale(4.6, 0, 0);
+      pen.scale(3.8, 0, 0);
       pen.line([[0, 0], [-sin(angle), cos(angle)]], "accent", 12);
       pen.dot(0, 0, 6, "body");
       pen.arc(0, 0, 0.35, PI / 2, PI / 2 + (clip(action, -2, 2) * PI) / 2, "body", 4);
@@ -67,7 +67,7 @@
         return { state: [next, speed], reward: price(terminated, action), terminated };
       },
       draw(pen, [x]) {
-        pen.scale(2, -0.3, 0.62);
+        pen.scale(2.3, -0.3, 0.62);
         const hill = Array.from({ length: 91 }, (_, k) => -1.2 + 0.02 * k);
         pen.line(hill.map((at) => [at, height(at)]), "muted", 2);
         pen.line([[goal, height(goal)], [goal, height(goal) + 0.2], [goal + 0.1, height(goal) + 0.16]], "accent", 3);
@@ -105,7 +105,7 @@
       return { state: next, reward: terminated ? 0 : -1, terminated };
     },
     draw(pen, [a, b]) {
-      pen.scale(5.4, 0, 0);
+      pen.scale(7.8, 0, 0);
       const joint = [sin(a), -cos(a)];
       pen.line([[-2.2, 1], [2.2, 1]], "muted", 2);
       pen.line([[0, 0], joint], "body", 9);
