@@ -1,4 +1,4 @@
-"""What the tests share of Node: one process a script for all of them, kept until the tests end."""
+"""What the tests share of Node and Chromium: one process a script for all of them, kept until the tests end."""
 
 import atexit
 import functools
@@ -10,6 +10,7 @@ import pytest
 
 from perdure._core import dumps_json
 from perdure.export import _javascript
+from perdure.export._chromium import Browser
 from perdure.export._graph import Graph
 from perdure.export._javascript import RUNNERS, Node
 from perdure.export._passes import channels_last, name_tensors
@@ -38,6 +39,17 @@ def node(script: str, package: str | None = None) -> Node:
 
 def tfjs() -> Node:
     return node(str(RUNNERS / "tfjs.mjs"), TFJS)
+
+
+@functools.cache
+def page() -> Browser:
+    """One Chromium for the exported pages."""
+    made = Browser(RUNNERS / "web.mjs")
+    atexit.register(made.close)
+    return made
+
+
+SHARED = {"tfjs_runner.py": tfjs, "web_runner.py": page}  # runners that would start a process each time
 
 
 def run_tfjs(graph: Graph, arrays: Arrays) -> list[np.ndarray]:

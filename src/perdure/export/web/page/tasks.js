@@ -37,7 +37,7 @@
     limit: 200, seconds: 0.05, pushName: "Push the pendulum",
     reset: () => [uniform(-PI, PI), uniform(-1, 1)],
     observe: ([angle, velocity]) => [cos(angle), sin(angle), velocity],
-    push: ([angle, velocity], direction) => [angle, clip(velocity + 3 * direction, -8, 8)],
+    push: ([angle, velocity], direction) => [angle, clip(velocity - 3 * direction, -8, 8)], // it turns to the left
     step([angle, velocity], [action]) {
       const torque = clip(action, -2, 2);
       const cost = wrap(angle) ** 2 + 0.1 * velocity ** 2 + 0.001 * torque ** 2;
