@@ -1,4 +1,4 @@
-"""The same ONNX and TFLite files in JavaScript: onnxruntime in Node and in Chromium, LiteRT.js in Chromium."""
+"""The same files elsewhere: ONNX in Node and in Chromium, TFLite in LiteRT.js and TF.js in Chromium."""
 
 import functools
 from pathlib import Path
@@ -14,7 +14,7 @@ from perdure._core import ExportError
 from perdure.export import export
 from perdure.export._chromium import NO_CHROMIUM, Browser, find_chromium
 from perdure.export._javascript import find_modules
-from perdure.export._targets import Target, write_onnx_target, write_tflite_target
+from perdure.export._targets import Target, write_onnx_target, write_tfjs_target, write_tflite_target
 
 HERE = Path(__file__).parent
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason=NO_CHROMIUM)
@@ -54,6 +54,7 @@ def proven_by(engine, target, kind, folder, monkeypatch):
 
 
 ONNX = Target("onnx", write_onnx_target, "")
+TFJS = Target("tfjs", write_tfjs_target, "")
 TFLITE = Target("tflite", write_tflite_target, "")
 
 
@@ -72,6 +73,14 @@ def test_the_onnx_file_is_proven_in_chromium(kind, tmp_path, monkeypatch, browse
     engine = browser("onnxruntime.mjs", "onnxruntime-web")
     row = proven_by(engine, ONNX, kind, tmp_path, monkeypatch)
     assert row.runtime.startswith("onnxruntime-web in Chromium")
+
+
+@needs("@tensorflow/tfjs")
+@needs_chromium
+def test_the_graph_model_is_proven_in_chromium_from_its_address(tmp_path, monkeypatch, browser):
+    engine = browser("tfjs_page.mjs", "@tensorflow/tfjs")
+    row = proven_by(engine, TFJS, "several", tmp_path, monkeypatch)
+    assert row.runtime.startswith("TF.js in Chromium")
 
 
 @needs("@litertjs/core")

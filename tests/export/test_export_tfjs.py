@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from export_in_process import in_process as in_process
-from export_node import TFJS, needs
+from export_node import TFJS, needs, run_tfjs
 from export_policies import POLICIES, Stateless, discrete, recurrent
+from export_support import answers, graph_of, sample, worst_error
 
 from perdure._core import ExportError
 from perdure.export import _javascript, export, verify
+from perdure.export._passes import simplify
 from perdure.space import Box
 
 needs_tfjs = needs(TFJS)
@@ -55,6 +57,19 @@ def test_a_wrong_weight_is_found_in_tfjs(tmp_path, monkeypatch):
     monkeypatch.setattr(_writer.Writer, "write", with_one_bit_less)
     with pytest.raises(ExportError, match=r"export to tfjs: \d+ of \d+ observations give another answer"):
         export(POLICIES["continuous"](), tmp_path / "deploy", ["tfjs"], num_observations=50)
+
+
+@needs_tfjs
+def test_a_weight_used_as_it_is_and_transposed_is_two_constants():
+    weight = jax.random.normal(jax.random.key(0), (3, 3))
+
+    def function(x):
+        return weight @ x + weight[jnp.argmax(x)]
+
+    inputs = {"x": ((3,), np.float32)}
+    arrays = sample(inputs, 7)
+    got = run_tfjs(simplify(graph_of(function, inputs)), {"x": arrays[0]})
+    assert worst_error(got, answers(function, arrays)) <= 1e-5
 
 
 class Odd(Stateless):

@@ -68,11 +68,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def reply(self, status: int, data: bytes = b"", kind: str = "application/octet-stream") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        with contextlib.suppress(ConnectionError):  # the browser is closed while it waits for a message
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]

@@ -1,24 +1,12 @@
 // Opens a graph model in TF.js on its CPU backend, for `serve`.
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-
 import { typed } from "./messages.mjs";
 
 const WIDE = { uint8: "int32", int8: "int32" }; // TF.js has no such numbers
 
-export async function open(path, load) {
-  const tf = load("@tensorflow/tfjs");
-  await tf.setBackend("cpu");
-  const { weightsManifest, userDefinedMetadata, ...rest } = JSON.parse(readFileSync(path));
-  const [{ paths, weights }] = weightsManifest;
-  const data = new Uint8Array(readFileSync(join(dirname(path), paths[0]))).buffer;
-  const model = await tf.loadGraphModel({
-    load: async () => ({ ...rest, userDefinedMetadata, weightSpecs: weights, weightData: data }),
-  });
-  const { inputs, outputs } = userDefinedMetadata.signature;
-
-  function run(arrays) {
-    return tf.tidy(() => {
+// Arrays in, arrays out, in the policy's own kinds of number.
+export function runner(tf, model, { inputs, outputs }) {
+  return (arrays) =>
+    tf.tidy(() => {
       const given = {};
       for (const { name } of inputs) {
         const { dtype, shape, data } = arrays[name];
@@ -33,7 +21,17 @@ export async function open(path, load) {
         }),
       );
     });
-  }
+}
 
+export async function open(path, load) {
+  const [{ readFileSync }, { dirname, join }] = await Promise.all([import("node:fs"), import("node:path")]);
+  const tf = load("@tensorflow/tfjs");
+  tf.enableProdMode(); // no advertisement on standard error
+  await tf.setBackend("cpu");
+  const { weightsManifest, ...rest } = JSON.parse(readFileSync(path));
+  const [{ paths, weights }] = weightsManifest;
+  const data = new Uint8Array(readFileSync(join(dirname(path), paths[0]))).buffer;
+  const model = await tf.loadGraphModel({ load: async () => ({ ...rest, weightSpecs: weights, weightData: data }) });
+  const run = runner(tf, model, rest.userDefinedMetadata.signature);
   return { runtime: "TF.js on Node", version: tf.version.tfjs, run };
 }

@@ -1,4 +1,4 @@
-"""Graph to a TF.js graph model, with a batch axis, channels last. `_rules` says how each operator is written.
+"""Graph to a TF.js graph model, with a batch axis, channels last. `_rules` and `_layers` say how each operator is written.
 
 The format is that of TensorFlow's GraphDef as JSON. TF.js knows float32, int32 and bool; smaller integers go as int32.
 Source: https://github.com/tensorflow/tfjs/tree/master/tfjs-converter
@@ -12,6 +12,7 @@ import numpy as np
 from perdure._core import ExportError
 
 from .._graph import Graph, Shape, Tensor
+from . import _layers as _layers  # its rules
 from ._rules import WRITERS
 
 TYPES = {"float32": "DT_FLOAT", "int32": "DT_INT32", "uint8": "DT_INT32", "int8": "DT_INT32", "bool": "DT_BOOL"}
@@ -73,7 +74,8 @@ class Writer:
         stored = np.asarray(value, STORED[kind], order="C")
         key = (kind, stored.shape, stored.tobytes())
         if key not in self.constants:
-            self.constants[key] = name or self.fresh("constant")
+            is_taken = not name or name in self.constants.values()  # such as a weight that is also used transposed
+            self.constants[key] = self.fresh(name or "constant") if is_taken else name
             self.weights.append((self.constants[key], stored))
             tensor = {"dtype": kind, "tensorShape": dims_of(stored.shape)}
             made = {"dtype": {"type": kind}, "value": {"tensor": tensor}}
