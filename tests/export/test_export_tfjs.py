@@ -11,11 +11,13 @@ import pytest
 from export_in_process import in_process as in_process
 from export_node import TFJS, needs, run_tfjs
 from export_policies import POLICIES, Stateless, discrete, recurrent
-from export_support import answers, graph_of, sample, worst_error
+from export_support import worst_error
 
 from perdure._core import ExportError
 from perdure.export import _javascript, export, verify
-from perdure.export._passes import simplify
+from perdure.export._graph import Graph, Tensor, constant
+from perdure.export._interpret import interpret
+from perdure.export._operators import emit
 from perdure.space import Box
 
 needs_tfjs = needs(TFJS)
@@ -61,15 +63,12 @@ def test_a_wrong_weight_is_found_in_tfjs(tmp_path, monkeypatch):
 
 @needs_tfjs
 def test_a_weight_used_as_it_is_and_transposed_is_two_constants():
-    weight = jax.random.normal(jax.random.key(0), (3, 3))
-
-    def function(x):
-        return weight @ x + weight[jnp.argmax(x)]
-
-    inputs = {"x": ((3,), np.float32)}
-    arrays = sample(inputs, 7)
-    got = run_tfjs(simplify(graph_of(function, inputs)), {"x": arrays[0]})
-    assert worst_error(got, answers(function, arrays)) <= 1e-5
+    random = np.random.default_rng(0)
+    x, weight = Tensor((-1, 3), np.dtype(np.float32), "x"), constant(random.normal(size=(3, 3)).astype(np.float32), "w")
+    row = emit("Gather", weight, emit("ArgMax", x, axis=1, keep=False), axis=0, batch_dims=0)
+    graph = Graph([x], [("y", emit("Add", emit("Dense", x, weight, activation=None), row))])
+    rows = {"x": random.normal(size=(7, 3)).astype(np.float32)}
+    assert worst_error(run_tfjs(graph, rows), interpret(graph, rows).values()) <= 1e-5
 
 
 class Odd(Stateless):
