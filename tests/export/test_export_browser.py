@@ -1,6 +1,9 @@
 """The same files elsewhere: ONNX in Node and in Chromium, TFLite in LiteRT.js and TF.js in Chromium."""
 
 import functools
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -114,3 +117,30 @@ def test_a_wrong_file_is_found_in_node(tmp_path, monkeypatch):
     engine = node(str(HERE / "onnxruntime.mjs"), "onnxruntime-node")
     with pytest.raises(ExportError, match="observations give another answer"):
         proven_by(engine, Target("onnx", wrong, ""), "normalized", tmp_path, monkeypatch)
+
+
+LONELY = """
+import sys, time
+from pathlib import Path
+from perdure.export._chromium import Browser, RUNNERS
+browser = Browser(RUNNERS / "web.mjs")
+try:
+    browser.open("nowhere/index.html")
+except RuntimeError:
+    print(browser.process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@needs_chromium
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_chromium_ends_when_who_started_it_is_killed():
+    with subprocess.Popen([sys.executable, "-c", LONELY], stdout=subprocess.PIPE) as process:
+        stat = Path(f"/proc/{int(process.stdout.readline())}/stat")
+        assert stat.exists()
+        process.kill()
+    for _ in range(300):
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.1)
+    raise AssertionError("Chromium is still running")

@@ -1,11 +1,14 @@
 """The target `web`: its physics in Node against ours, its proof in Chromium, and the page as a visitor uses it."""
 
 import base64
+import functools
+import http.server
 import json
 import math
 import re
 import shutil
 import struct
+import threading
 import zlib
 from importlib import resources
 from pathlib import Path
@@ -18,6 +21,8 @@ from export_node import needs_node, node
 from export_policies import OBSERVATION, POLICIES, convolution, mixed, recurrent
 from jax import random as jr
 
+import perdure.cli._export as commands
+from perdure.checkpoint import save_policy
 from perdure.env import make
 from perdure.env.classic_control import CartPole, Pendulum
 from perdure.export import _chromium, export, verify
@@ -89,6 +94,16 @@ def test_the_task_is_known_by_its_name_or_by_its_spaces():
     assert environment == "Hopper-v5"
 
 
+def test_the_command_line_passes_on_what_the_policy_was_trained_for(tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(commands, "export_policy", lambda *_, **settings: given.update(settings))
+    policy = MLPActorCriticPolicy(env=CartPole(), hidden_sizes=(8,), key=jr.key(0))
+    save_policy(tmp_path / "policy.safetensors", policy, metadata={"environment": "CartPole-v1"})
+    commands.export(tmp_path / "policy.safetensors", tmp_path / "deploy", ("web",), compilation_cache=False)
+    assert given["environment"] == "CartPole-v1"
+    assert given["targets"] == ["web"]
+
+
 @needs_zig
 def test_without_chromium_it_is_written_and_not_proven_here(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
@@ -143,13 +158,14 @@ def visit(chromium, exported):
     """Opens a page from its file; nothing may be fetched from elsewhere, and nothing may go wrong."""
     wrong, pages = [], []
 
-    def open_page(name, **settings):
+    def open_page(name, address=None, **settings):
         page = chromium.new_page(viewport={"width": 900, "height": 1000}, **settings)
         pages.append(page)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else wrong.append(r.url))
-        page.goto((exported / name / f"{name}_web" / "index.html").as_uri())
+        address = address or (exported / name / f"{name}_web").as_uri()
+        page.on("request", lambda r: None if r.url.startswith((address, "data:")) else wrong.append(r.url))
+        page.goto(f"{address}/index.html")
         page.wait_for_function("() => document.getElementById('latency').textContent")
         return page
 
@@ -201,6 +217,18 @@ class TestPage:
             "[...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 960, 540).data].some(x => x)"
         )
         assert page.evaluate(painted)
+
+    def test_it_works_from_a_file_server(self, visit, exported):
+        class Quiet(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+        handler = functools.partial(Quiet, directory=exported / "recurrent")
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            address = f"http://127.0.0.1:{server.server_port}/recurrent_web"
+            assert visit("recurrent", address).inner_text("#proof").startswith("Pass: ")
+            server.shutdown()
 
     def test_what_it_does_in_the_task_is_what_the_policy_says(self, visit):
         page = visit("pendulum")

@@ -38,11 +38,15 @@ import { answer, decode } from "/runners/messages.mjs";
 const failed = (error) => () => { throw error; };
 const { open } = await import("/opener/OPENER").catch((error) => ({ open: failed(error) }));
 const models = {};
-for (;;) {
-  const reply = await fetch("/next");
-  if (reply.status === 204) continue;
-  const body = await answer(decode(new Uint8Array(await reply.arrayBuffer())), open, models);
-  await fetch("/answer", { method: "POST", body });
+try {
+  for (;;) {
+    const reply = await fetch("/next");
+    if (reply.status === 204) continue;
+    const body = await answer(decode(new Uint8Array(await reply.arrayBuffer())), open, models);
+    await fetch("/answer", { method: "POST", body });
+  }
+} finally {
+  close(); // nobody is left who asks: this ends Chromium
 }
 </script>"""
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve()
-BROWSER = runpy.run_path(str(HERE.parents[1] / "_chromium.py"))["Browser"](HERE.with_name("web.mjs"))
-atexit.register(BROWSER.close)
+CHROMIUM = runpy.run_path(str(HERE.parents[1] / "_chromium.py"))
 
 
 def open_model(path: str, folder: Path) -> dict[str, Any]:
-    return BROWSER.open(path)
+    browser = CHROMIUM["Browser"](HERE.with_name("web.mjs"))
+    atexit.register(browser.close)
+    opened: dict[str, Any] = browser.open(path)
+    return opened
