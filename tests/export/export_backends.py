@@ -8,8 +8,10 @@ import jax
 import numpy as np
 import pytest
 from export_c_support import program_of, run_c
+from export_node import TFJS, run_tfjs
 
 from perdure.export._graph import Graph
+from perdure.export._javascript import missing_package
 from perdure.export._operators import ELEMENTWISE
 from perdure.export._passes import at_batch_one, channels_last, name_tensors
 from perdure.export._run import RUNNERS
@@ -67,4 +69,5 @@ BACKENDS = {
     "weights": run_numpy_script,
     "stablehlo": run_jax,
     **({"c": run_c} if find_compiler() else {}),
+    **({} if missing_package(TFJS) else {"tfjs": run_tfjs}),
 }

@@ -4,8 +4,10 @@ import runpy
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
+from export_node import SHARED
 
 import perdure.export._export as exporting
 from perdure.export._run import RUNNERS, Answer, Job, Runner
@@ -19,11 +21,16 @@ class InProcessRunner(Runner):
     def __init__(self, script: str):
         self.script = script
 
+    def open(self, model: str, folder: Path) -> dict[str, Any]:
+        if self.script in SHARED:
+            return SHARED[self.script]().open(model)
+        found: dict[str, Any] = runpy.run_path(str(RUNNERS / self.script))["open_model"](model, folder)
+        return found
+
     def submit(self, model: Path, job: Job) -> None:
-        open_model = runpy.run_path(str(RUNNERS / self.script))["open_model"]
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # as the process does
-            opened = open_model(str(model), Path(folder))
+            opened = self.open(str(model), Path(folder))
             prepare = opened["prepare"]
             flat = run_slices(prepare, job.flat, job.slices)
             steps = {} if job.reset is None else run_sequence(prepare, job.sequence, job.initial, job.reset)
@@ -54,5 +61,6 @@ def installed_targets() -> list[str]:
             target.require()
         except ImportError:
             continue
-        found.append(name)
+        if target.missing() is None:
+            found.append(name)
     return found

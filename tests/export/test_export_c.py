@@ -24,7 +24,8 @@ from export_support import worst_error
 
 import perdure.export._targets as targets
 import perdure.export.c._build as building
-from perdure._core import ExportError, MissingExtraError
+import perdure.export.c._target as targeting
+from perdure._core import ExportError
 from perdure.export import export, verify
 from perdure.export._interpret import interpret
 from perdure.export._observations import broken_inputs, make_inputs
@@ -237,11 +238,14 @@ def test_a_library_built_without_its_entries_is_named(tmp_path):
         load(tmp_path / "policy.so")
 
 
-def test_without_a_compiler_the_mend_is_named(tmp_path, monkeypatch):
+def test_without_a_compiler_it_is_written_and_not_proven_here(tmp_path, monkeypatch):
     monkeypatch.setattr(building, "find_compiler", lambda: None)
-    with pytest.raises(MissingExtraError, match=r'pip install "perdure\[c\]"'):
-        export(discrete(), tmp_path / "deploy", ["c"])
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(targeting, "find_compiler", lambda: None)
+    (row,) = export(discrete(), tmp_path / "deploy", ["c"], num_observations=20).targets
+    assert not row.is_proven
+    assert 'pip install "perdure[c]"' in row.missing
+    assert not verify(tmp_path / "deploy").targets[0].is_proven
+    assert {p.name for p in (tmp_path / "deploy").iterdir()} >= {"policy.c", "policy.h", "policy_test.c"}
 
 
 def test_names_that_c_reserves_and_names_that_collide_are_changed(tmp_path):

@@ -48,6 +48,7 @@ def export(
         action_mask=action_mask,
         nan_guard=nan_guard,
         calibration=calibration_of(metadata, targets, calibration),
+        environment=metadata.get("environment"),
         force=force,
     )
     Console().print(report)

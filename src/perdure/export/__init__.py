@@ -1,7 +1,8 @@
 """Export: a policy for every runtime, proven to be the same policy there.
 
 One path, whatever the policy: trace (`_trace`) -> graph (`_graph`) -> passes (`_passes`, `_nan_guard`) -> writer
-(`onnx`, `c`, `weights`, `stablehlo`, `tflite`, `torch`) -> runner (`_runners`) -> proof (`_proof`) -> manifest (`_manifest`).
+(`onnx`, `c`, `weights`, `stablehlo`, `tflite`, `torch`, `tfjs`, `web`) -> runner (`_runners`) -> proof (`_proof`) ->
+manifest (`_manifest`).
 
 Not-a-number: with `nan_guard`, on by default, a NaN or infinity that would be lost on the way gives -1 for a discrete
 action (or component) and NaN for a continuous one, the same in every target; `_nan_guard` has the rules.

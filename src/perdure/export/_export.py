@@ -18,7 +18,7 @@ from ._manifest import FORMAT, MANIFEST, file_entry, golden_file, manifest_bytes
 from ._precision import FLOAT32, INT8, Distance, distances_of, in_precision
 from ._program import Program, lower
 from ._proof import Case, Expected, Reference, Verdict, expect, judge, make_case
-from ._report import ExportReport, TargetReport
+from ._report import NOT_PROVEN, ExportReport, TargetReport, unproven
 from ._run import Answer, Runner
 from ._targets import Target, find_targets
 
@@ -40,6 +40,7 @@ def export(
     num_observations: int = 1000,
     observations: Any = None,
     calibration: Any = None,
+    environment: str | None = None,
     key: Any = None,
     force: bool = False,
 ) -> ExportReport:
@@ -58,13 +59,21 @@ def export(
     With `deterministic=False` the export samples: it takes an input `noise` that the caller draws, and gives the action
     that the noise stands for (`_noise` has the kinds). The manifest says what to draw.
 
+    `environment` is the id of the task, such as "CartPole-v1", which the target `web` then plays if it knows it; without
+    it, a task with just the policy's spaces.
+
+    A target whose runtime is not installed here is written, and said to be not proven here, with what to install.
+
     An earlier export is replaced as a whole. Other files in the folder are an error; with `force=True` they stay.
 
     Raises: ExportError where the policy cannot be exported or an answer differs - nothing is written then; ValueError
-    for an unknown target, or for deterministic=False where there is nothing to sample; FileExistsError for a folder with
+    for an unknown target, or for deterministic=False where there is nothing to sample; MissingExtraError where what writes
+    a target is not installed; FileExistsError for a folder with
     other files in it.
     """
     found, directory = find_targets(targets), Path(directory)
+    for target in found:
+        target.require()
     if not name or Path(name).name != name:
         raise ValueError(f"name={name!r} is no plain file name.")
     is_merged = check_destination(directory, force)
@@ -73,16 +82,17 @@ def export(
     temporary.mkdir()
     seed = 0 if key is None else int(np.asarray(jr.key_data(key)).ravel()[-1])
     try:
-        runners = {target.name: Runner(target.runner) for target in found}
+        runners = {target.name: Runner(target.runner) for target in found if target.missing() is None}
         try:
             program = lower(
                 policy,
-                target=", ".join(runners),
+                target=", ".join(target.name for target in found),
                 name=name,
                 deterministic=deterministic,
                 action_mask=action_mask,
                 nan_guard=nan_guard,
                 outputs=outputs,
+                environment=environment,
             )
             case = make_case(policy, program, max(num_observations, 1), seed, observations, nan_guard)
             reference, fitted = Reference(program), None
@@ -141,25 +151,27 @@ def prove(
     files: dict[str, list[str]] = {}
     for target in targets:
         files[target.name] = target.write(programs[target.precision], folder, name)
-        runners[target.name].submit(folder / files[target.name][0], case.job())
+        if target.name in runners:
+            runners[target.name].submit(folder / files[target.name][0], case.job())
     rows: dict[str, TargetReport] = {}
     for precision, program in programs.items():
         want, those = expect(program, case), [target for target in targets if target.precision == precision]
-        answers = {target.name: runners[target.name].result() for target in those}
+        answers = {t.name: runners[t.name].result() for t in those if t.name in runners}
         verdicts = {name: judge(name, program, case, want, answer) for name, answer in answers.items()}
-        errors = np.max([verdict.row_errors for verdict in verdicts.values()], axis=0)
+        errors = np.max([np.zeros(case.num_good), *(verdict.row_errors for verdict in verdicts.values())], axis=0)
         arrays = golden(program, case, want, errors)
         write_golden(folder / golden_file(precision), arrays)
         for target in those:
             files[target.name] += target.finish(program, folder, name, arrays)
-            proof = verdicts[target.name], answers[target.name], distances.get(precision)
-            rows[target.name] = report_of(target, files[target.name], folder, *proof)
+            if target.name in runners:
+                row = report_of(target, files[target.name], folder, verdicts[target.name], answers[target.name])
+            else:
+                row = unproven(target, files[target.name], folder)
+            rows[target.name] = dataclasses.replace(row, distance=distances.get(precision))
     return [rows[target.name] for target in targets], files
 
 
-def report_of(
-    target: Target, files: list[str], folder: Path, verdict: Verdict, answer: Answer, distance: Distance | None
-) -> TargetReport:
+def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, answer: Answer) -> TargetReport:
     return TargetReport(
         target=target.name,
         file=files[0],
@@ -173,7 +185,6 @@ def report_of(
         microseconds=None if answer.seconds is None else answer.seconds * 1e6,
         memory=answer.memory,
         precision=target.precision,
-        distance=distance,
         note=target.note(files[0]),
     )
 
@@ -198,27 +209,30 @@ def golden(program: Program, case: Case, want: Expected, errors: np.ndarray) -> 
     return arrays
 
 
+def proof_of(row: TargetReport) -> dict[str, Any]:
+    of_precision: dict[str, Any] = {"precision": row.precision, "note": row.note}
+    if row.distance is not None:
+        of_precision["distance"] = dataclasses.asdict(row.distance)
+    if not row.is_proven:
+        return {"status": NOT_PROVEN, "install": row.missing, **of_precision}
+    return {
+        "status": "proven" if row.distance is None else "quantised",
+        "runtime": row.runtime,
+        "observations": row.observations,
+        "max_error": row.max_error,
+        "actions_equal": row.actions_equal,
+        "ties": row.ties,
+        "broken": row.broken,
+        "microseconds": row.microseconds,
+        **of_precision,
+        **({"memory": row.memory} if row.memory else {}),
+    }
+
+
 def finish(folder: Path, program: Program, report: ExportReport, files: dict[str, list[str]], name: str) -> None:
     """The manifest, after everything it speaks of."""
     data = program.metadata
-    proofs = {
-        row.target: {
-            "files": files[row.target],
-            "status": "proven" if row.distance is None else "quantised",
-            "runtime": row.runtime,
-            "observations": row.observations,
-            "max_error": row.max_error,
-            "actions_equal": row.actions_equal,
-            "ties": row.ties,
-            "broken": row.broken,
-            "microseconds": row.microseconds,
-            "precision": row.precision,
-            "note": row.note,
-            **({"distance": dataclasses.asdict(row.distance)} if row.distance else {}),
-            **({"memory": row.memory} if row.memory else {}),
-        }
-        for row in report.targets
-    }
+    proofs = {row.target: {"files": files[row.target], **proof_of(row)} for row in report.targets}
     written = sorted(
         {file for names in files.values() for file in names} | {golden_file(row.precision) for row in report.targets}
     )

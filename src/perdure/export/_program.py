@@ -110,6 +110,7 @@ def lower(
     action_mask: bool = False,
     nan_guard: bool = True,
     outputs: Sequence[str] = ("action",),
+    environment: str | None = None,
 ) -> Program:
     """Trace, simplify and guard a policy.
 
@@ -122,4 +123,5 @@ def lower(
     check_layers(plain, target)
     actions = [port.name for port in sign.actions]
     graph = simplify(add_nan_guard(plain, actions, sign.sentinels)) if nan_guard else plain
-    return Program(sign, plain, name_tensors(graph), metadata_of(policy, sign, name, nan_guard))
+    metadata = metadata_of(policy, sign, name, nan_guard) | ({"environment": environment} if environment else {})
+    return Program(sign, plain, name_tensors(graph), metadata)

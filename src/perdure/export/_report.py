@@ -2,12 +2,17 @@
 
 import dataclasses
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from ._precision import Distance
+from ._targets import Target
+
+NOT_PROVEN = "not proven here"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +21,9 @@ class TargetReport:
 
     For a target in float16 or int8, `max_error` and `actions_equal` are its runtime's against its own graph, and
     `distance` is how far that graph is from the policy.
+
+    Where its runtime is not installed it was written, and `missing` says what to install so that it can be proven; the
+    numbers are then those of no comparison.
     """
 
     target: str
@@ -29,10 +37,14 @@ class TargetReport:
     broken: int  # rows with NaN or infinities whose guarded answer was as it must be
     microseconds: float | None  # median of one action at batch 1, the runtime's own call included
     memory: dict[str, int | None] = dataclasses.field(default_factory=dict)  # of C: bytes of flash, stack, workspace
-
     precision: str = "float32"
     distance: Distance | None = None
     note: str = ""
+    missing: str | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        return self.missing is None
 
     @property
     def agreement(self) -> str:
@@ -41,6 +53,25 @@ class TargetReport:
             return "quantised" if share is None else f"{100 * share:.1f} %"
         ties = f" ({self.ties} ties)" if self.ties else ""
         return f"{self.actions_equal}/{self.observations}{ties}"
+
+
+def unproven(target: Target, files: Sequence[str], folder: Path) -> TargetReport:
+    """The row of a target that was not run."""
+    return TargetReport(
+        target=target.name,
+        file=files[0],
+        size_bytes=sum((folder / file).stat().st_size for file in files),
+        runtime="",
+        observations=0,
+        max_error=0.0,
+        actions_equal=0,
+        ties=0,
+        broken=0,
+        microseconds=None,
+        precision=target.precision,
+        note=target.note(files[0]),
+        missing=target.missing(),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +101,8 @@ class ExportReport:
         for row in self.targets:
             micros = "" if row.microseconds is None else f"{row.microseconds:.1f}"
             error = row.max_error if row.distance is None else row.distance.max_error
-            cells = (f"{row.size_bytes:,}", f"{error:.1e}", row.agreement, micros, row.runtime)
+            proof = (f"{error:.1e}", row.agreement, micros, row.runtime)
+            cells = (f"{row.size_bytes:,}", *(proof if row.is_proven else ("", "", "", NOT_PROVEN)))
             table.add_row(row.target, row.file, *cells)
         return table
 
@@ -81,6 +113,7 @@ class ExportReport:
             if row.distance is not None:
                 lines.append(f"{row.target} is {row.precision}, near to the policy and not equal: {row.distance}.")
             lines += [row.note] if row.note else []
+        lines += [f"{row.target}: {NOT_PROVEN}. {row.missing}" for row in self.targets if not row.is_proven]
         return "\n".join(lines) or None
 
     def __rich__(self) -> Table:

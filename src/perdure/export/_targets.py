@@ -5,8 +5,10 @@ import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from perdure._core import import_extra
+from perdure._core import MissingExtraError, import_extra
 
+from ._chromium import missing_chromium
+from ._javascript import missing_package
 from ._program import Program
 from ._tolerance import Arrays
 
@@ -36,7 +38,7 @@ def finish_c_target(program: Program, directory: Path, name: str, golden: Arrays
     return finish(program, directory, name, golden)
 
 
-def require_c() -> None:
+def require_compiler() -> None:
     from .c._build import require_compiler
 
     require_compiler()
@@ -93,6 +95,40 @@ def write_triton_target(program: Program, directory: Path, name: str) -> list[st
     return write(program, directory, name)
 
 
+def write_tfjs_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .tfjs._target import write
+
+    return write(program, directory, name)
+
+
+def require_tfjs() -> None:
+    if (missing := missing_package("@tensorflow/tfjs")) is not None:
+        raise MissingExtraError(missing)
+
+
+def write_web_target(program: Program, directory: Path, name: str) -> list[str]:
+    from .web._target import write
+
+    return write(program, directory, name)
+
+
+def finish_web_target(program: Program, directory: Path, name: str, golden: Arrays) -> list[str]:
+    from .web._target import finish
+
+    return finish(program, directory, name, golden)
+
+
+def require_wasm_compiler() -> None:
+    from .c._build import require_wasm_compiler
+
+    require_wasm_compiler()
+
+
+def require_chromium() -> None:
+    if (missing := missing_chromium()) is not None:
+        raise MissingExtraError(missing)
+
+
 def edge_tpu_note(file: str) -> str:
     from .tflite._edge_tpu import note
 
@@ -107,8 +143,9 @@ def no_more_files(program: Program, directory: Path, name: str, golden: Arrays) 
 class Target:
     """`write(program, directory, name)` writes files there and gives their names, the one to run first.
 
-    `require` raises MissingExtraError where the target's tools are not installed. `finish` also gets the golden arrays,
-    and writes what needs them once the answers are proven. `note` says what of the target the runner did not run.
+    `require` raises MissingExtraError where what writes it is not installed, `require_runtime` where what runs it is not:
+    then it is written all the same, and not proven here. `finish` also gets the golden arrays, and writes what needs them
+    once the answers are proven. `note` says what of the target the runner did not run.
     """
 
     name: str
@@ -118,11 +155,20 @@ class Target:
     finish: Callable[[Program, Path, str, Arrays], list[str]] = no_more_files
     precision: str = "float32"  # of the weights; float16 and int8 are near to the policy, not equal (`_precision`)
     note: Callable[[str], str] = lambda file: ""  # for the report, of the file that is run
+    require_runtime: Callable[[], None] | None = None  # None: what writes it runs it too
+
+    def missing(self) -> str | None:
+        """What to install so that it can be proven here; None where it can."""
+        try:
+            (self.require_runtime or self.require)()
+        except MissingExtraError as error:
+            return str(error)
+        return None
 
 
 TARGETS = {
     "onnx": Target("onnx", write_onnx_target, "onnx_runner.py", require_onnx),
-    "c": Target("c", write_c_target, "c_runner.py", require_c, finish_c_target),
+    "c": Target("c", write_c_target, "c_runner.py", finish=finish_c_target, require_runtime=require_compiler),
     "weights": Target("weights", write_weights_target, "weights_runner.py"),
     "stablehlo": Target("stablehlo", write_stablehlo_target, "stablehlo_runner.py"),
     "tflite": Target("tflite", write_tflite_target, "tflite_runner.py", require_tflite),
@@ -132,11 +178,27 @@ TARGETS = {
     "tflite-int8": Target(
         "tflite-int8", write_tflite_target, "tflite_runner.py", require_tflite, precision="int8", note=edge_tpu_note
     ),
-    "c-int8": Target("c-int8", write_c_target, "c_runner.py", require_c, finish_c_target, precision="int8"),
+    "c-int8": Target(
+        "c-int8",
+        write_c_target,
+        "c_runner.py",
+        finish=finish_c_target,
+        require_runtime=require_compiler,
+        precision="int8",
+    ),
     "torchscript": Target(
         "torchscript", write_torchscript_target, "torch_runner.py", require_torch, finish_torchscript_target
     ),
     "torch-export": Target("torch-export", write_torch_export_target, "torch_runner.py", require_torch),
+    "tfjs": Target("tfjs", write_tfjs_target, "tfjs_runner.py", require_runtime=require_tfjs),
+    "web": Target(
+        "web",
+        write_web_target,
+        "web_runner.py",
+        require_wasm_compiler,
+        finish_web_target,
+        require_runtime=require_chromium,
+    ),
     "triton": Target(
         "triton", write_triton_target, "onnx_runner.py", require_onnx, note=lambda file: "Triton's server was not run."
     ),
@@ -144,7 +206,7 @@ TARGETS = {
 
 
 def find_targets(names: Sequence[str]) -> list[Target]:
-    """Raises: ValueError for an unknown name, MissingExtraError where a target's tools are not installed."""
+    """Raises: ValueError for an unknown name."""
     if isinstance(names, str) or not names:
         raise ValueError(f"targets is {names!r}, but it is a list of names. Known: {', '.join(TARGETS)}.")
     for name in names:
@@ -152,7 +214,4 @@ def find_targets(names: Sequence[str]) -> list[Target]:
             close = difflib.get_close_matches(name, TARGETS, 1, cutoff=0.4)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"targets has {name!r}, which is no known target.{hint} Known: {', '.join(TARGETS)}.")
-    found = [TARGETS[name] for name in dict.fromkeys(names)]
-    for target in found:
-        target.require()
-    return found
+    return [TARGETS[name] for name in dict.fromkeys(names)]

@@ -10,7 +10,7 @@ from perdure.space import AbstractSpace
 
 from ._manifest import check_files, golden_file, read_golden, read_manifest
 from ._precision import FLOAT32, Distance
-from ._report import ExportReport, TargetReport
+from ._report import ExportReport, TargetReport, unproven
 from ._run import Job, Runner
 from ._signature import Port, leaves_of
 from ._targets import find_targets
@@ -19,6 +19,8 @@ from ._tolerance import TOLERANCE, Arrays, float_errors
 
 def verify(directory: str | Path) -> ExportReport:
     """Check the digest of every file, and run the golden inputs in each target's runtime again.
+
+    A target whose runtime is not installed here is reported as not proven here, with what to install.
 
     Raises: FileFormatError for a file that is missing or was changed, by name; ExportError where an answer differs;
     FileNotFoundError if the folder is no export.
@@ -30,6 +32,9 @@ def verify(directory: str | Path) -> ExportReport:
     rows = []
     for target in find_targets(list(manifest["targets"])):
         proof = manifest["targets"][target.name]
+        if target.missing() is not None:
+            rows.append(unproven(target, proof["files"], directory))
+            continue
         arrays = read_golden(directory / golden_file(proof.get("precision", FLOAT32)))
         with Runner(target.runner) as runner:
             runner.submit((directory / proof["files"][0]).resolve(), golden_job(arrays))

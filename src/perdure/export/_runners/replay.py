@@ -1,8 +1,8 @@
 """Runs an exported policy in its own runtime: started as `python replay.py onnx_runner.py`, with that runtime alone.
 
 The script opens a model: `open_model(path, folder)` gives `prepare`, `runtime`, `version` and what else it measured.
-`prepare(inputs)` is a call that answers a batch. Then the path of a job folder is read from standard input. `job.json`
-there holds
+`prepare(inputs)` is a call that answers a batch. If it also gives `seconds(inputs, count)`, that times the calls: for a
+runtime in yet another process. Then the path of a job folder is read from standard input. `job.json` there holds
 
 - `model`: path of the model;
 - `slices`: [start, stop] rows of the arrays `flat:<input>` of `inputs.npz`, each run as one batch;
@@ -15,6 +15,7 @@ starts again.
 Writes `outputs.npz` (`flat:<output>`: the batches one after the other; `sequence:<output>`) and `result.json`.
 """
 
+import functools
 import json
 import runpy
 import sys
@@ -41,8 +42,8 @@ def run_sequence(prepare: Any, sequence: Any, initial: Any, reset: Any) -> dict[
     return {f"sequence:{name}": np.stack([step[name] for step in steps]) for name in (steps[0] if steps else ())}
 
 
-def median_seconds(prepare: Any, flat: Any, count: int) -> float | None:
-    call = prepare({name: x[:1] for name, x in flat.items()})
+def median_seconds(prepare: Any, inputs: Any, count: int) -> float | None:
+    call = prepare(inputs)
     times = []
     for _ in range(count):
         start = time.perf_counter()
@@ -63,10 +64,11 @@ def main() -> None:
 
     opened = open_model(job["model"], folder)
     prepare, flat = opened.pop("prepare"), group("flat:")
+    measure = opened.pop("seconds", functools.partial(median_seconds, prepare))
     outputs = run_slices(prepare, flat, job["slices"])
     if "reset" in arrays:
         outputs |= run_sequence(prepare, group("sequence:"), group("initial:"), arrays["reset"])
-    opened["seconds"] = median_seconds(prepare, flat, job["timing"])
+    opened["seconds"] = measure({name: x[:1] for name, x in flat.items()}, job["timing"])
     np.savez(folder / "outputs.npz", **outputs)
     (folder / "result.json").write_text(json.dumps(opened))
 

@@ -19,6 +19,14 @@ def require_compiler() -> list[str]:
     return compiler
 
 
+def require_wasm_compiler() -> list[str]:
+    """Raises: MissingExtraError that names what to install."""
+    compiler = zig_compiler()
+    if compiler is None:
+        raise MissingExtraError('ziglang is not installed. Install it with: pip install "perdure[c]"')
+    return compiler
+
+
 def existing(source: str | Path) -> Path:
     if not Path(source).is_file():
         raise FileNotFoundError(
@@ -53,9 +61,7 @@ def build_wasm(source: str | Path, output: str | Path | None = None, *, simd: bo
     Raises: MissingExtraError without ziglang, RuntimeError with the compiler's words if it fails.
     """
     source = existing(source)
-    compiler = zig_compiler()
-    if compiler is None:
-        raise MissingExtraError('ziglang is not installed. Install it with: pip install "perdure[c]"')
+    compiler = require_wasm_compiler()
     module = Path(output) if output else source.with_suffix(".wasm")
     target = ["-target", "wasm32-wasi", "-mexec-model=reactor", "-s", *(["-msimd128"] if simd else [])]
     exports = [f"-Wl,--export={name}" for name in WASM_ENTRIES]

@@ -1,0 +1,1 @@
+"""TensorFlow.js: a graph model (model.json and one file of weights) written without TensorFlow."""
