@@ -63,6 +63,15 @@ def test_an_infinite_number_before_the_last_clip_gives_nan():
     assert np.isnan(answer(policy, {"observation": one_bad_entry(np.inf)})["action"]).all(-1).any()
 
 
+def test_an_action_widened_after_its_squash_is_guarded_too():
+    class Outer(Stateless):
+        def choose(self, observation, action_mask):
+            return (jnp.tanh(observation)[:, None] * jnp.array([0.1, 0.2])).T.reshape(-1)
+
+    action = answer(Outer(OBSERVATION, Box(-1, 1, (8,)), None), {"observation": one_bad_entry(np.inf)})["action"]
+    np.testing.assert_array_equal(np.isnan(action), np.tile(np.eye(4, dtype=bool), 2))
+
+
 def test_an_infinity_that_the_policy_saturates_is_a_large_number():
     policy = POLICIES["normalized"]()
     rows = np.array([[0, 0, np.inf, 0], [0, 0, 1e6, 0]], F)

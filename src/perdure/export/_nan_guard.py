@@ -222,13 +222,15 @@ class Guard:
         if not chain:
             return value
         zero = emit("Mul", self.before[id(chain[-1])], constant(np.float32(0)))
-        return emit("Add", value, self.replayed([n for n in chain[:-1] if n.op in STRUCTURAL], zero))
+        return emit("Add", value, self.replayed(chain[:-1], zero))
 
     def replayed(self, chain: Sequence[Node], x: Tensor) -> Tensor:
-        """The chain's operators, from its far end, on another value."""
+        """Another value where the chain, from its far end, takes what goes into it: moved and widened, not computed with."""
         for node in reversed(chain):
-            inputs = [t if t.is_constant else x for t in node.inputs]
-            x = emit(node.op, *inputs, where=node.where, scope=node.scope, **node.attrs)
+            if node.op in STRUCTURAL:
+                x = emit(node.op, x, where=node.where, scope=node.scope, **node.attrs)
+            elif x.shape != node.out.shape:
+                x = emit("Broadcast", x, shape=node.out.shape)
         return x
 
 
