@@ -39,7 +39,7 @@ def run_torch(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
     torch = pytest.importorskip("torch", reason="PyTorch is written and run with the extra torch")
     from perdure.export.torch._module import GraphModule
 
-    name_tensors(graph)
+    graph = name_tensors(graph)
     return [y.numpy() for y in GraphModule(graph)(*[torch.from_numpy(arrays[t.name].copy()) for t in graph.inputs])]
 
 

@@ -45,7 +45,7 @@ def run(*command: object, **settings: object) -> str:
 
 def program_of(graph: Graph) -> Program:
     """A plain graph as a program without memory."""
-    name_tensors(graph)
+    graph = name_tensors(graph)
     inputs = tuple(Port(t.name, tuple(t.shape[1:]), t.dtype) for t in graph.inputs)
     outputs = tuple(Port(name, tuple(t.shape[1:]), t.dtype) for name, t in graph.outputs)
     sign = Signature(inputs, outputs, lambda *x: x, {})

@@ -106,12 +106,9 @@ def test_litert_in_chromium_takes_no_mask(tmp_path, monkeypatch, browser):
 
 @needs("onnxruntime-node")
 def test_a_wrong_file_is_found_in_node(tmp_path, monkeypatch):
-    from perdure.export._passes import name_tensors
-
     def wrong(program, directory, name):
         dense = next(n for n in program.graph.nodes() if n.op == "Dense")
         dense.inputs[1].value = dense.inputs[1].value + 0.01
-        name_tensors(program.graph)
         return write_onnx_target(program, directory, name)
 
     engine = node(str(HERE / "onnxruntime.mjs"), "onnxruntime-node")

@@ -96,8 +96,8 @@ def broken_writer(program, directory, name):
     for output, t in program.graph.outputs:
         step = constant(np.asarray(0.001 if t.dtype.kind == "f" else 1, t.dtype), "fault")
         outputs.append((output, emit("Add", t, step)))
-    wrong = type(program)(program.signature, program.plain, Graph(program.graph.inputs, outputs), program.metadata)
-    name_tensors(wrong.graph)
+    graph = name_tensors(Graph(program.graph.inputs, outputs))
+    wrong = type(program)(program.signature, program.plain, graph, program.metadata)
     return targets.write_onnx_target(wrong, directory, name)
 
 

@@ -1,6 +1,8 @@
 """Readable, unique names, safe in every target: inputs and outputs as the signature has them, weights after their place
 in the module, values after the module that computes them."""
 
+import dataclasses
+
 from .._graph import Graph, Node, Tensor
 
 
@@ -16,8 +18,25 @@ def base_name(node: Node) -> str:
     return "_".join(filter(None, [safe(node.scope), node.op.lower()]))
 
 
+def copied(graph: Graph) -> Graph:
+    """The graph with tensors and nodes of its own; constants share their arrays."""
+    new: dict[int, Tensor] = {}
+
+    def copy_of(tensor: Tensor) -> Tensor:
+        if id(tensor) not in new:
+            new[id(tensor)] = dataclasses.replace(tensor, node=None)
+        return new[id(tensor)]
+
+    for node in graph.nodes():
+        twin = Node(node.op, [copy_of(tensor) for tensor in node.inputs], node.attrs, node.where, node.scope)
+        twin.out = copy_of(node.out)
+        twin.out.node = twin
+    return Graph([copy_of(t) for t in graph.inputs], [(name, copy_of(t)) for name, t in graph.outputs])
+
+
 def name_tensors(graph: Graph) -> Graph:
-    """Name every tensor of the graph, in place."""
+    """The graph with a name for every tensor. It is a copy: graphs share what passes leave alone, but not its names."""
+    graph = copied(graph)
     used = {t.name for t in graph.inputs} | {name for name, _ in graph.outputs}
     done = {id(t) for t in graph.inputs}
 
