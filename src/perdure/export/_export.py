@@ -85,8 +85,8 @@ def export(
             if INT8 in precisions or (calibration is not None and precisions != {FLOAT32}):
                 fitted = calibrate(policy, program, reference, calibration, observations, seed)
             programs = {precision: in_precision(program, precision, fitted) for precision in sorted(precisions)}
-            distances = distances_of(programs, reference, case.good, fitted, seed)
-            rows, files = prove(programs, case, found, runners, temporary, name, distances)
+            measured = distances_of(programs, reference, case.good, fitted, seed)
+            rows, files = prove(programs, case, found, runners, temporary, name, measured)
         finally:
             for runner in runners.values():
                 runner.close()
@@ -133,11 +133,10 @@ def prove(
     distances: dict[str, Distance],
 ) -> tuple[list[TargetReport], dict[str, list[str]]]:
     """Write each target, start its runner, compute what its program answers meanwhile, compare."""
-    files: dict[str, list[str]] = {}
+    files, rows = dict[str, list[str]](), dict[str, TargetReport]()
     for target in targets:
         files[target.name] = target.write(programs[target.precision], folder, name)
         runners[target.name].submit(folder / files[target.name][0], case.job())
-    rows: dict[str, TargetReport] = {}
     for precision, program in programs.items():
         want, those = expect(program, case), [target for target in targets if target.precision == precision]
         answers = {target.name: runners[target.name].result() for target in those}
@@ -149,8 +148,8 @@ def prove(
         write_golden(folder / golden_file(precision), arrays)
         for target in those:
             files[target.name] += target.finish(program, folder, name, arrays)
-            proof = verdicts[target.name], answers[target.name], distances.get(precision)
-            rows[target.name] = report_of(target, files[target.name], folder, *proof)
+            row = verdicts[target.name], answers[target.name], distances.get(precision)
+            rows[target.name] = report_of(target, files[target.name], folder, *row)
     return [rows[target.name] for target in targets], files
 
 

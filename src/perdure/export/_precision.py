@@ -15,6 +15,7 @@ from ._calibration import Calibration
 from ._graph import Graph, Tensor, constant
 from ._interpret import interpret
 from ._nan_guard import add_nan_guard
+from ._operators import emit
 from ._passes import name_tensors, simplify
 from ._passes._rewrite import rebuilt
 from ._play import Act, play
@@ -55,6 +56,18 @@ class Distance:
         return self.actions_equal is None or self.max_error > 0
 
 
+def copied(graph: Graph) -> Graph:
+    """The same of new tensors: naming them leaves the policy's own program alone."""
+    new = {id(t): Tensor(t.shape, t.dtype, t.name) for t in graph.inputs}
+    for node in graph.nodes():
+        for t in node.inputs:
+            if t.is_constant and id(t) not in new:
+                new[id(t)] = constant(t.value, t.name)
+        inputs = [new[id(t)] for t in node.inputs]
+        new[id(node.out)] = emit(node.op, *inputs, where=node.where, scope=node.scope, **node.attrs)
+    return Graph([new[id(t)] for t in graph.inputs], [(name, new.get(id(t), t)) for name, t in graph.outputs])
+
+
 def with_half_weights(graph: Graph) -> Graph:
     """The weights of layers rounded to float16; the sums stay float32.
 
@@ -87,7 +100,7 @@ def in_precision(program: Program, precision: str, calibration: Calibration | No
         plain, carrying = quantized(program.plain, calibration.fitted)
         actions = [port.name for port in sign.actions]
         graph = simplify(add_nan_guard(carrying, actions, sign.sentinels)) if is_guarded else plain
-    return dataclasses.replace(program, plain=plain, graph=name_tensors(graph), precision=precision)
+    return dataclasses.replace(program, plain=plain, graph=name_tensors(copied(graph)), precision=precision)
 
 
 def distances_of(
