@@ -129,9 +129,9 @@ def test_what_an_edge_tpu_does_not_take_is_named(tmp_path):
 
 
 def test_the_policys_own_program_is_left_as_it_was():
-    program = lower(make_policy("mlp q, dueling"))
+    program = lower(make_policy("mlp q, dueling"), action_mask=True)
     before = str(program.graph)
-    rows = {"observation": reference_rows(60, 3)}
+    rows = {"observation": reference_rows(60, 3), "action_mask": np.ones((60, 4), bool)}
     for precision in ("float16", "int8"):
         in_precision(program, precision, Calibration(rows, ""))
         assert str(program.graph) == before
