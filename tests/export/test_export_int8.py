@@ -16,10 +16,13 @@ from perdure.export._int8 import to_bytes
 from perdure.export._interpret import interpret
 from perdure.export._observations import broken_inputs
 from perdure.export._operators import emit
+from perdure.export._precision import in_precision
+from perdure.export._program import lower
 from perdure.export._quantize import answers
 from perdure.export._ranges import scale_of, symmetric_scale
 from perdure.export.tflite._edge_tpu import check_core
 from perdure.space import Box, Discrete
+from policy_kinds import make as make_policy
 
 F = np.float32
 
@@ -123,6 +126,15 @@ def test_what_an_edge_tpu_does_not_take_is_named(tmp_path):
     x = emit("Quantize", byte, scales=((1.0, 0),), to=(1.0, 0))
     with pytest.raises(ExportError, match="slice with steps"):
         check_core(Graph([byte], [("y", emit("Slice", x, sizes=(1, 4, 8, 2), **attrs))]))
+
+
+def test_the_policys_own_program_is_left_as_it_was():
+    program = lower(make_policy("mlp q, dueling"), action_mask=True)
+    before = str(program.graph)
+    rows = {"observation": reference_rows(60, 3), "action_mask": np.ones((60, 4), bool)}
+    for precision in ("float16", "int8"):
+        in_precision(program, precision, Calibration(rows, ""))
+        assert str(program.graph) == before
 
 
 def test_every_fifth_row_is_held_out():

@@ -79,12 +79,15 @@ def look_up(node: Node, x: Array, table: Array) -> Array:
     return table[x.astype(np.int32) - LOW]
 
 
-def add(node: Node, x: Array, y: Array) -> Array:
+def total(node: Node, x: Array, y: Array) -> Array:
+    """A sum or difference of bytes in units of the output's scale."""
     (a, za), (b, zb) = node.attrs["scales"]
-    scale, zero = node.attrs["to"]
-    sign = -1 if node.op == "SubInt8" else 1
-    total = centred(x, za) * np.float64(F(a) / F(scale)) + sign * centred(y, zb) * np.float64(F(b) / F(scale))
-    return to_bytes(total.astype(F), zero)
+    scale, sign = F(node.attrs["to"][0]), -1 if node.op == "SubInt8" else 1
+    return centred(x, za) * np.float64(F(a) / scale) + sign * centred(y, zb) * np.float64(F(b) / scale)
+
+
+def add(node: Node, x: Array, y: Array) -> Array:
+    return to_bytes(total(node, x, y).astype(F), node.attrs["to"][1])
 
 
 def multiply(node: Node, x: Array, y: Array) -> Array:

@@ -3,6 +3,7 @@
 - A float may differ by `TOLERANCE` of its range: the action's bounds, or 1 + |value| where there are none. Where the
   policy itself moves more than that when its input moves by one rounding (large observations), it may differ by
   `SENSITIVITY` times as much.
+- A byte of an int8 core may be the other one where the number is `MARGIN` from the middle between two: that is a tie too.
 - An integer must be equal, except at a proven near-tie: in the graph of the policy, run by the numpy reference, a
   decision on the way to the action has a margin below `MARGIN`, relative to the numbers compared.
 
@@ -16,7 +17,7 @@ import numpy as np
 from perdure.space import Box
 
 from ._graph import Graph, Node
-from ._int8 import HIGH, LOW
+from ._int8 import HIGH, LOW, total
 from ._interpret import interpret
 from ._operators import COMPARE
 from ._signature import Port
@@ -25,6 +26,8 @@ TOLERANCE = 1e-5
 SENSITIVITY = 16.0
 MARGIN = 1e-4
 MAX_TIE_SHARE = 0.05  # more rows at the limit than this is not chance
+ROUNDED = frozenset({"Quantize", "AddInt8", "SubInt8"})  # numbers that become bytes
+COARSE_SUM = 4.0  # LiteRT adds bytes with multipliers of 21 bits: it may take the other byte that much further off
 Arrays = dict[str, np.ndarray]
 
 
@@ -99,7 +102,8 @@ def decisions(graph: Graph) -> list[Node]:
     for node in graph.nodes():
         is_decision = node.op in COMPARE | {"ArgMax", "Round", "Floor", "Ceil", "TopK", "Quantize"}
         is_cast = node.op == "Cast" and node.out.dtype.kind != "f"
-        if node.inputs[0].dtype.kind == "f" and (is_decision or is_cast):
+        is_sum = node.op in ("AddInt8", "SubInt8")
+        if is_sum or (node.inputs[0].dtype.kind == "f" and (is_decision or is_cast)):
             found.append(node)
     return found
 
@@ -119,6 +123,15 @@ def near_ties(graph: Graph, inputs: Arrays) -> np.ndarray:
     return tied
 
 
+def rounding_margins(node: Node, x: list[np.ndarray]) -> np.ndarray:
+    """How far from half a step a number is that becomes a byte, where it is not clipped."""
+    scale, zero = node.attrs["to"]
+    steps = x[0] / np.float32(scale) if node.op == "Quantize" else total(node, *x)
+    is_inside = (steps > LOW - zero - 1) & (steps < HIGH - zero + 1)
+    distance = np.abs(steps + 0.5 - np.rint(steps + 0.5))
+    return np.where(is_inside, distance if node.op == "Quantize" else distance / COARSE_SUM, np.inf)
+
+
 def margins(node: Node, x: list[np.ndarray]) -> np.ndarray:
     """How far each decision is from the other answer, relative to 1 + the size of what is compared."""
     if node.op in ("ArgMax", "TopK"):
@@ -128,12 +141,9 @@ def margins(node: Node, x: list[np.ndarray]) -> np.ndarray:
         ordered = np.sort(row, -1)
         gaps = np.diff(ordered, axis=-1)
         return (gaps[..., -1:] if node.op == "ArgMax" else gaps) / (1 + np.abs(ordered[..., -1:]))
+    if node.op in ROUNDED:
+        return rounding_margins(node, x)
     if len(x) == 2:
         return np.abs(x[0] - x[1]) / (1 + np.maximum(np.abs(x[0]), np.abs(x[1])))
-    if node.op == "Quantize":
-        scale, zero = node.attrs["to"]
-        steps = x[0] / np.float32(scale)
-        is_inside = (steps > LOW - zero - 1) & (steps < HIGH - zero + 1)
-        return np.where(is_inside, np.abs(steps + 0.5 - np.rint(steps + 0.5)), np.inf)
     shifted = x[0] + (0.5 if node.op == "Round" else 0.0)
     return np.abs(shifted - np.rint(shifted)) / (1 + np.abs(x[0]))
