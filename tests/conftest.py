@@ -23,3 +23,35 @@ def forget_compiled_programs():
     if not mappings.exists() or mappings.read_bytes().count(b"\n") > 30_000:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture
+def figures(record_property):
+    """A function that puts figures into the table at the end of the run."""
+
+    def tell(**values) -> None:
+        for name, value in values.items():
+            record_property(f"figure:{name}", value)
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of what tests told by `figures`. It stands here because under xdist only this file is loaded where it prints."""
+    sums: dict[str, dict[str, float]] = {}
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        told = {n.removeprefix("figure:"): v for n, v in report.user_properties if n.startswith("figure:")}
+        if told and report.when == "call":
+            test, _, variant = report.nodeid.split("::")[-1].removeprefix("test_").partition("[")
+            sums.setdefault(test, {"variants": 0})["variants"] += bool(variant)
+            for what, value in told.items():
+                largest = what.startswith("most_")
+                before = sums[test].get(what, 0)
+                sums[test][what] = max(before, value) if largest else before + value
+    if sums:
+        terminalreporter.section("figures")
+        for test, told in sums.items():
+            figures = "   ".join(
+                f"{what.replace('_', ' ')} {value}" for what, value in told.items() if what != "variants" or value
+            )
+            terminalreporter.write_line(f"{test:<64} {figures}")

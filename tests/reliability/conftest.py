@@ -1,4 +1,4 @@
-"""The states that are saved and broken here, made once; and a table of the figures at the end of the run.
+"""The states that are saved and broken here, made once.
 
 `python -m pytest -m reliability` runs a reduced number of cases, `PERDURE_RELIABILITY=full` before it all of them.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from jax import random as jr
-from reliability_kit import FULL, contents_of, new_state
+from reliability_kit import contents_of, new_state
 
 from perdure import models
 from perdure.algorithm import PPO
@@ -63,34 +63,3 @@ def quick_path(tmp_path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield Path(folder)
-
-
-@pytest.fixture
-def figures(record_property):
-    """A function that puts figures into the table."""
-
-    def tell(**values) -> None:
-        for name, value in values.items():
-            record_property(f"figure:{name}", value)
-
-    return tell
-
-
-def pytest_terminal_summary(terminalreporter):
-    sums: dict[str, dict[str, float]] = {}
-    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
-        told = {n.removeprefix("figure:"): v for n, v in report.user_properties if n.startswith("figure:")}
-        if told and report.when == "call":
-            test, _, variant = report.nodeid.split("::")[-1].removeprefix("test_").partition("[")
-            sums.setdefault(test, {"variants": 0})["variants"] += bool(variant)
-            for what, value in told.items():
-                largest = what.startswith("most_")
-                before = sums[test].get(what, 0)
-                sums[test][what] = max(before, value) if largest else before + value
-    if sums:
-        terminalreporter.section(f"reliability, {'full' if FULL else 'reduced'} run")
-        for test, told in sums.items():
-            figures = "   ".join(
-                f"{what.replace('_', ' ')} {value}" for what, value in told.items() if what != "variants" or value
-            )
-            terminalreporter.write_line(f"{test:<64} {figures}")
