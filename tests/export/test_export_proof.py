@@ -1,5 +1,6 @@
 """`export` and `verify`: what is written, what is refused, what a changed byte does."""
 
+import dataclasses
 import json
 import time
 
@@ -10,7 +11,7 @@ from export_policies import POLICIES, Clipped, continuous, discrete, mlp, recurr
 from export_support import graph_of
 
 import perdure.export._targets as targets
-from perdure._core import ExportError, FileFormatError
+from perdure._core import ExportError, FileFormatError, import_extra
 from perdure.env.classic_control import CartPole
 from perdure.export import ExportReport, export, verify
 from perdure.export._graph import Graph, constant
@@ -139,6 +140,15 @@ def test_an_earlier_export_is_replaced(tmp_path):
     export(discrete(seed=1), tmp_path / "deploy", name="second")
     assert not (tmp_path / "deploy" / "first.onnx").exists()
     verify(tmp_path / "deploy")
+
+
+def test_all_are_the_targets_whose_writers_are_installed(monkeypatch):
+    installed = [target.name for target in targets.find_targets("all")]
+    assert "weights" in installed
+    lacking = dataclasses.replace(targets.TARGETS["weights"], require=lambda: import_extra("no_such_module", "none"))
+    monkeypatch.setitem(targets.TARGETS, "weights", lacking)
+    left = [target.name for target in targets.find_targets(["all"])]
+    assert left == [name for name in installed if name != "weights"]
 
 
 def test_an_unknown_target_is_refused_with_the_close_match(tmp_path):

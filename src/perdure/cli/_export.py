@@ -28,7 +28,7 @@ def export(
     Args:
         path: Folder that `perdure train` made, or a policy.safetensors file.
         out: Folder to write; what is in it afterwards is all that is needed to deploy.
-        to: Target, may be given more than once; onnx by default.
+        to: Target, may be given more than once; onnx by default, `all` for every one whose writer is installed.
         deterministic: The best action; --no-deterministic samples one from an input `noise` instead.
         action_mask: Give the exported policy an `action_mask` input.
         nan_guard: Answer a broken observation by -1 (choices) or NaN (numbers) instead of a plausible action.
@@ -60,7 +60,7 @@ def calibration_of(metadata: dict[str, Any], targets: list[str], name: str | Non
 
     Raises: ValueError without a name for a policy that does not say where it was trained.
     """
-    if name == "space" or not any(target.endswith("int8") for target in targets):
+    if name == "space" or not any(target == "all" or target.endswith("int8") for target in targets):
         return None
     if name is not None and Path(name).suffix in (".npy", ".npz"):
         return Path(name)

@@ -6,7 +6,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jax import random as jr
@@ -31,7 +31,7 @@ SAFE_ERROR = 2e-6  # golden rows are far from the limit, so that another machine
 def export(
     policy: Any,
     directory: str | Path,
-    targets: Sequence[str] = ("onnx",),
+    targets: Sequence[str] | Literal["all"] = ("onnx",),
     *,
     name: str = "policy",
     deterministic: bool = True,
@@ -63,14 +63,14 @@ def export(
     `environment` is the id of the task, such as "CartPole-v1", which the target `web` then plays if it knows it; without
     it, a task with just the policy's spaces.
 
-    A target whose runtime is not installed here is written, and said to be not proven here, with what to install.
+    `targets="all"` are those whose writers are installed. A target whose runtime is not installed here is written, and
+    said to be not proven here, with what to install.
 
     An earlier export is replaced as a whole. Other files in the folder are an error; with `force=True` they stay.
 
     Raises: ExportError where the policy cannot be exported or an answer differs - nothing is written then; ValueError
     for an unknown target, or for deterministic=False where there is nothing to sample; MissingExtraError where what writes
-    a target is not installed; FileExistsError for a folder with
-    other files in it.
+    a target is not installed; FileExistsError for a folder with other files in it.
     """
     found, directory = find_targets(targets), Path(directory)
     for target in found:

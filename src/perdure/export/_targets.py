@@ -157,6 +157,13 @@ class Target:
     note: Callable[[str], str] = lambda file: ""  # for the report, of the file that is run
     require_runtime: Callable[[], None] | None = None  # None: what writes it runs it too
 
+    def can_be_written(self) -> bool:
+        try:
+            self.require()
+        except MissingExtraError:
+            return False
+        return True
+
     def missing(self) -> str | None:
         """What to install so that it can be proven here; None where it can."""
         try:
@@ -206,9 +213,11 @@ TARGETS = {
 
 
 def find_targets(names: Sequence[str]) -> list[Target]:
-    """Raises: ValueError for an unknown name."""
+    """The targets by their names; "all" are those whose writers are installed. Raises: ValueError for an unknown name."""
+    if names == "all" or "all" in tuple(names):
+        return [target for target in TARGETS.values() if target.can_be_written()]
     if isinstance(names, str) or not names:
-        raise ValueError(f"targets is {names!r}, but it is a list of names. Known: {', '.join(TARGETS)}.")
+        raise ValueError(f"targets is {names!r}, but it is a list of names, or 'all'. Known: {', '.join(TARGETS)}.")
     for name in names:
         if name not in TARGETS:
             close = difflib.get_close_matches(name, TARGETS, 1, cutoff=0.4)
