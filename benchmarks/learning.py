@@ -125,7 +125,7 @@ Q_CARTPOLE_SB3 = {"learning_rate": 2.3e-3, "batch_size": 64, "buffer_size": 50_0
     "exploration_final_eps": 0.04,
     "exploration_fraction": 0.16,
 }
-DQN_CARTPOLE = {"learning_rate": 1e-3, "batch_size": 64, "capacity": 50_000, "learning_starts": 1_000} | {
+DQN_CARTPOLE = {"learning_rate": 1e-3, "batch_size": 64, "capacity": 100_000, "learning_starts": 1_000} | {
     "num_envs": 1,
     "num_steps": 4,
     "num_updates": 2,
@@ -134,7 +134,7 @@ DQN_CARTPOLE = {"learning_rate": 1e-3, "batch_size": 64, "capacity": 50_000, "le
     "exploration_timesteps": 16_000,
     "anneal_timesteps": 100_000,
 }
-DQN_CARTPOLE_SB3 = {"learning_rate": 1e-3, "batch_size": 64, "buffer_size": 50_000, "learning_starts": 1_000} | {
+DQN_CARTPOLE_SB3 = {"learning_rate": 1e-3, "batch_size": 64, "buffer_size": 100_000, "learning_starts": 1_000} | {
     "train_freq": 4,
     "gradient_steps": 2,
     "target_update_interval": 500,
