@@ -179,14 +179,14 @@ def test_no_action_in_ten_thousand_is_illegal(name):
 
 RECURRENT = {"memory_size": 16}
 MEMORIES = {
-    "PPO, GRU": ("PPO", RecurrentActorCriticPolicy, RECURRENT | FAITHFUL, 40_000),
-    "PPO, liquid": ("PPO", LiquidActorCriticPolicy, FAITHFUL, 40_000),
+    "PPO, GRU": ("PPO", RecurrentActorCriticPolicy, RECURRENT | FAITHFUL, 16_000),
+    "PPO, liquid": ("PPO", LiquidActorCriticPolicy, FAITHFUL, 16_000),
     "A2C, GRU": ("A2C", RecurrentActorCriticPolicy, RECURRENT | FAITHFUL, 60_000),
     "REINFORCE, GRU": ("REINFORCE", RecurrentActorCriticPolicy, RECURRENT | FAITHFUL, 60_000),
     "DQN, GRU": ("DQN", RecurrentQPolicy, RECURRENT, 10_000),
-    "DDPG, GRU": ("DDPG", RecurrentDeterministicPolicy, RECURRENT, 20_000),
+    "DDPG, GRU": ("DDPG", RecurrentDeterministicPolicy, RECURRENT, 14_000),
     "TD3, GRU": ("TD3", RecurrentDeterministicPolicy, RECURRENT, 20_000),
-    "SAC, GRU": ("SAC", RecurrentSACPolicy, RECURRENT, 20_000),
+    "SAC, GRU": ("SAC", RecurrentSACPolicy, RECURRENT, 14_000),
 }
 
 

@@ -40,8 +40,13 @@ ACTIONS = {
 }
 
 
-@pytest.mark.parametrize("observation", OBSERVATIONS)
-@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(
+    ("observation", "action"),
+    [
+        *((observation, "box") for observation in OBSERVATIONS),
+        *(("dict", action) for action in ACTIONS if action != "box"),
+    ],
+)
 def test_actions_lie_in_the_space_with_and_without_a_key(observation, action):
     spaces = Spaces(OBSERVATIONS[observation], ACTIONS[action])
     policy = MLPActorCriticPolicy(spaces, hidden_sizes=(8,), initial_log_std=3.0, key=jr.key(0))
