@@ -84,12 +84,14 @@ def from_file(policy: Any, path: Path) -> Arrays:
     return rows
 
 
-def completed(program: Program, rows: Arrays, act: Act) -> Arrays:
-    """Observations with what else goes in: every action legal, and the memory of one long episode over them."""
+def completed(program: Program, rows: Arrays, act: Act, seed: int) -> Arrays:
+    """Observations with what else goes in: every action legal, noise, and the memory of one long episode over them."""
     sign, memory, steps = program.signature, dict(program.signature.initial_state), list[Arrays]()
     count = len(next(iter(rows.values())))
     masks = {p.name: np.ones((count, *p.shape), bool) for p in sign.inputs if p.name == "action_mask"}
-    rows = {p.name: (rows | masks)[p.name] for p in sign.inputs if p.name not in memory}
+    random = np.random.default_rng(seed)
+    noises = {p.name: p.noise.sample(count, random) for p in sign.inputs if p.noise is not None}
+    rows = {p.name: (rows | masks | noises)[p.name] for p in sign.inputs if p.name not in memory}
     if not memory:
         return rows
     for k in range(count):
@@ -127,4 +129,4 @@ def calibrate(policy: Any, program: Program, act: Act, given: Any, observations:
         random, ports = np.random.default_rng(seed), space_ports(policy.observation_space, "observation")
         rows = {p.name: sample_leaf(p.space, NUM_SAMPLES, random) for p in ports if p.space is not None}
         source = "samples of the observation space"
-    return Calibration(completed(program, thinned(rows), act), source)
+    return Calibration(completed(program, thinned(rows), act, seed), source)

@@ -68,13 +68,15 @@ def mask_rows(port: Port, mask: Any, count: int) -> np.ndarray:
     return np.ones((count, *port.shape), bool) if mask is None else np.asarray(mask, bool)
 
 
-def observed(sign: Signature, batch: Any, observation: Any, memory: Arrays) -> Arrays:
-    """The rows that a program is asked with."""
+def observed(sign: Signature, batch: Any, observation: Any, memory: Arrays, random: np.random.Generator) -> Arrays:
+    """The rows that a program is asked with; noise is drawn anew at every step."""
     parts = iter(flatten_value(batch.observation_space, observation))
     rows = {}
     for port in sign.inputs:
         if port.name == "action_mask":
             rows[port.name] = mask_rows(port, batch.action_mask, batch.num_envs)
+        elif port.noise is not None:
+            rows[port.name] = port.noise.sample(batch.num_envs, random)
         else:
             rows[port.name] = memory[port.name] if port.name in memory else np.asarray(next(parts), port.dtype)
     return rows
@@ -82,11 +84,11 @@ def observed(sign: Signature, batch: Any, observation: Any, memory: Arrays) -> A
 
 def wave(sign: Signature, act: Act, batch: Any, kept: Kept, seed: int) -> np.ndarray:
     """One episode in each environment; their returns."""
-    count = batch.num_envs
+    count, random = batch.num_envs, np.random.default_rng(seed)
     memory = {name: np.repeat(x[None], count, 0) for name, x in sign.initial_state.items()}
     observation, total, is_playing = batch.reset(seed=seed), np.zeros(count), np.ones(count, bool)
     for _ in range(MAX_STEPS):
-        rows = observed(sign, batch, observation, memory)
+        rows = observed(sign, batch, observation, memory, random)
         kept.add({name: x[is_playing] for name, x in rows.items()})
         answer = act(rows)
         memory = {name: answer[next_name(name)] for name in memory}
