@@ -17,6 +17,7 @@ from export_support import F
 from jax import random as jr
 
 from perdure.distribution import Categorical
+from perdure.env.classic_control import CartPole
 from perdure.export import export, to_onnx, verify
 from perdure.export._interpret import interpret
 from perdure.export._noise import LEAST, MOST
@@ -117,6 +118,16 @@ def test_equal_noise_gives_equal_actions_in_every_target(kind, tmp_path):
     report = export(policy, tmp_path / "a", targets, deterministic=False, action_mask=has_choices, num_observations=200)
     assert all(row.max_error <= 1e-5 and row.ties <= 0.02 * row.observations for row in report.targets)
     assert all(row.broken > 0 for row in report.targets)
+
+
+@needs_compiler
+def test_int8_is_calibrated_on_episodes_with_sampled_actions(tmp_path):
+    env = CartPole()
+    policy = MLPActorCriticPolicy(env, hidden_sizes=(8,), key=jr.key(0))
+    settings = {"deterministic": False, "calibration": env, "num_observations": 50}
+    (row,) = export(policy, tmp_path / "a", ["c-int8"], **settings).targets
+    assert row.distance is not None
+    assert row.max_error <= 1e-5
 
 
 def test_it_verifies_from_the_folder_alone(tmp_path):
