@@ -107,9 +107,11 @@ def test_litert_in_chromium_takes_no_mask(tmp_path, monkeypatch, browser):
 @needs("onnxruntime-node")
 def test_a_wrong_file_is_found_in_node(tmp_path, monkeypatch):
     def wrong(program, directory, name):
-        dense = next(n for n in program.graph.nodes() if n.op == "Dense")
-        dense.inputs[1].value = dense.inputs[1].value + 0.01
-        return write_onnx_target(program, directory, name)
+        weight = next(n for n in program.graph.nodes() if n.op == "Dense").inputs[1]
+        right, weight.value = weight.value, weight.value + 0.01
+        files = write_onnx_target(program, directory, name)
+        weight.value = right
+        return files
 
     engine = node(str(HERE / "onnxruntime.mjs"), "onnxruntime-node")
     with pytest.raises(ExportError, match="observations give another answer"):
