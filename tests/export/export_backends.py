@@ -54,6 +54,15 @@ def tflite_lacks(graph: Graph) -> bool:
     return False
 
 
+def tfjs_lacks(graph: Graph) -> bool:
+    """Whether the graph has what TF.js is documented to refuse."""
+    for node in graph.nodes():
+        is_sparse = max(node.attrs.get("strides", (1,))) > 1 and max(node.attrs.get("dilation", (1,))) > 1
+        if is_sparse or max(t.rank for t in (*node.inputs, node.out)) > 6:
+            return True
+    return False
+
+
 def run_tflite(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
     """One observation at a time; what TFLite has no operator for is refused by name, and then there is no answer."""
     graph = name_tensors(at_batch_one(channels_last(graph)))

@@ -9,7 +9,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from export_backends import BACKENDS, run_tflite, tflite_lacks
+from export_backends import BACKENDS, run_tflite, tfjs_lacks, tflite_lacks
 from export_fuzz import BATCH, INPUTS, build, rows
 from export_support import answers, graph_of, run_onnx, worst_error
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
@@ -23,6 +23,7 @@ PARTS = 10
 GRAPHS = 200 if os.environ.get("PERDURE_FUZZ") == "full" else 20  # in each part
 TOLERANCE = 2e-5
 RUNTIMES = {"onnx": run_onnx, "tflite": run_tflite, **BACKENDS}
+LACKS = {"tflite": tflite_lacks, "tfjs": tfjs_lacks}
 SELDOM = {"stablehlo": 8}  # its rules are JAX's own functions, and it takes the most time
 counted = Counter()
 
@@ -64,7 +65,7 @@ def differences(plan):
     wrong.update({"hidden NaN": np.inf} if any(x.any() for x in hidden) else {})
     both = {name: np.concatenate([x, bad[name]]) for name, x in good.items()}
     for name, run in RUNTIMES.items():
-        if plan[0][1] % SELDOM.get(name, 1) or (name == "tflite" and tflite_lacks(guarded)):
+        if plan[0][1] % SELDOM.get(name, 1) or (name in LACKS and LACKS[name](guarded)):
             continue
         got = run(guarded, both)
         compare(name, got)

@@ -94,7 +94,10 @@ def evaluate(node: Node, x: list[Array], bind: Callable[[Shape], Any]) -> Array:
         case "Clip":
             return jnp.minimum(jnp.maximum(x[0], a["lo"]), a["hi"])
         case "Cast":
-            return x[0].astype(a["to"])
+            cast = x[0].astype(
+                a["to"]
+            )  # XLA makes a product with a cast bool a selection, which hides the NaN of 0 * NaN
+            return lax.optimization_barrier(cast) if x[0].dtype == bool else cast
         case "Reshape":
             return jnp.reshape(x[0], bind(a["shape"]))
         case "Broadcast":
