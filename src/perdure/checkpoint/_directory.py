@@ -7,19 +7,17 @@
     buffer_state.safetensors     replay buffer and priorities, only with `buffer=True`
 
 `metadata.json` is canonical JSON: the format, the versions that wrote it, the algorithm with its settings, the descriptions of
-policy and environment (see `perdure._core._description`), where a host environment stands, size and SHA-256 of each file, what
-the caller adds, and the SHA-256 of all that. So no bit of the directory can change unnoticed, and no file may be missing or
-come from elsewhere.
+policy and environment (see `perdure._core._description`), where a host environment stands, size and SHA-256 of each file (see
+`_digest`), what the caller adds, and the SHA-256 of all that. So no bit of the directory can change unnoticed, and no file may
+be missing or come from elsewhere.
 """
 
 import dataclasses
-import hashlib
 import mmap
 import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Thread
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -54,6 +52,7 @@ from perdure._core import (
 from perdure.algorithm import AbstractAlgorithm
 from perdure.env.adapter import HostEnv, NotSavable
 
+from ._digest import entry_of, start_digest
 from ._format import check_format
 from ._place import put_in_place, steadily
 from ._tensors import read_header, tensor_chunks, view_tensors
@@ -205,27 +204,13 @@ def write(directory: str | Path, contents: Contents, *, config: bool, force: boo
 
 
 def write_hashed(path: Path, chunks: list[bytes | memoryview]) -> dict[str, Any]:
-    """Write and sync a new file; its size and SHA-256, which another thread works out meanwhile if there is much of it."""
-    digest, size = hashlib.sha256(), sum(map(len, chunks))
-
-    def take_in() -> None:
-        for chunk in chunks:
-            digest.update(chunk)
-
-    thread = Thread(target=take_in)
-    try:
-        if size < 2**20:
-            take_in()
-        else:
-            thread.start()
-    except RuntimeError:  # the interpreter is ending, and starts no more threads
-        take_in()
+    """Write and sync a new file; its entry, which other threads work out meanwhile if there is much of it."""
+    finish = start_digest(chunks)
     try:
         write_new(path, chunks)
     finally:
-        if thread.ident is not None:
-            thread.join()
-    return {"size": size, "sha256": digest.hexdigest()}
+        entry = finish()
+    return entry
 
 
 def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Checkpoint:
@@ -362,7 +347,7 @@ def read_tensors(path: Path, entry: Any) -> dict[str, Any]:
         if not isinstance(entry, dict) or entry.get("size") != size or size == 0:
             raise FileFormatError(f"{path}: not what was saved with metadata.json: {size} bytes. Take another copy.")
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if entry.get("sha256") != sha256(memoryview(content)):
+        if entry != entry_of(memoryview(content)):
             raise FileFormatError(f"{path}: not what was saved with metadata.json: SHA-256 differs. Take another copy.")
         try:
             tensors, metadata, start = read_header(file, size)

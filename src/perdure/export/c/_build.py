@@ -8,6 +8,7 @@ from perdure._core import MissingExtraError
 
 from ._compile import FAST, NO_COMPILER, STRICT, compile_library, find_compiler, run_compiler, supported, zig_compiler
 
+NATIVE = ("-march=native", "-mprefer-vector-width=512")  # compilers are shy of the widest registers
 WASM_ENTRIES = ("perdure_ports", "perdure_workspace_bytes", "perdure_reset", "perdure_run", "__heap_base")
 
 
@@ -47,7 +48,7 @@ def build(
     source = existing(source)
     library = Path(output) if output else source.with_suffix(".dll" if os.name == "nt" else ".so")
     compiler = require_compiler()
-    compile_library(source, library, compiler, [*(supported(compiler, "-march=native") if native else ()), *flags])
+    compile_library(source, library, compiler, [*(supported(compiler, *NATIVE) if native else ()), *flags])
     library.with_suffix(".o").unlink()
     return library
 

@@ -10,7 +10,7 @@ from ._elementwise import activation
 from ._writer import WRITERS
 
 writes = WRITERS.writes
-TILE = 64  # outputs that a dense layer keeps in registers; 16 is ten times slower, 128 no faster
+TILE = 64  # outputs that a dense layer keeps in registers, in two sums each; 16 is ten times slower, 128 no faster
 NARROW = 16  # a layer of fewer outputs goes along its inputs, in
 LANES = 8  # partial sums
 
@@ -65,17 +65,24 @@ def tiles(w: Any, units: int, width: int = TILE) -> Iterator[tuple[str, int]]:
 
 
 def tile(w: Any, weights: str, bias: str | None, features: int, start: str, count: int) -> None:
+    """Even inputs are summed in `a`, odd ones in `b`: neither waits for the other, which takes half the time."""
+    even, in_two = features // 2 * 2, features > 1
     w.code.line(f"const float *m = {weights} + {start} * {features};")
-    w.code.line(f"float a[{count}];")
+    w.code.line(f"float a[{count}]{f', b[{count}] = {{0.0f}}' if in_two else ''};")
     with w.code.loops(("j", count)):
         w.code.line(f"a[j] = {f'{bias}[{start} + j]' if bias else '0.0f'};")
-    with w.code.loops(("i", features)):
-        w.code.line("const float v = x[i];")
-        w.code.line(f"const float *q = m + i * {count};")
+    if in_two:
+        with w.code.block(f"for (int i = 0; i < {even}; i += 2)"):
+            w.code.line("const float u = x[i], v = x[i + 1];")
+            w.code.line(f"const float *q = m + i * {count};")
+            with w.code.loops(("j", count)):
+                w.code.line("a[j] += u * q[j];")
+                w.code.line(f"b[j] += v * q[{count} + j];")
+    if features > even:
         with w.code.loops(("j", count)):
-            w.code.line("a[j] += v * q[j];")
+            w.code.line(f"a[j] += x[{even}] * m[{even * count} + j];")
     with w.code.loops(("j", count)):
-        w.code.line(f"y[{start} + j] = a[j];")
+        w.code.line(f"y[{start} + j] = a[j]{' + b[j]' if in_two else ''};")
 
 
 def narrow(w: Any, weights: str, bias: str | None, features: int, units: int) -> None:

@@ -15,6 +15,11 @@ HEAD = """\
 #else
 #define PERDURE_EXPORT PERDURE_C
 #endif"""
+ONE = """\
+struct perdure_row { const void *const *in; void *const *out; void *work; };
+PERDURE_EXPORT int32_t perdure_run_row(const struct perdure_row *row) {
+    return perdure_run(1, row->in, row->out, row->work);
+}"""
 
 
 def c_string(text: str) -> str:
@@ -29,7 +34,10 @@ def port_line(kind: str, argument: Argument) -> str:
 
 
 def library_part(interface: Interface) -> str:
-    """`perdure_ports` lists what goes in and out; `perdure_run` takes whole arrays of rows, in the order of the ports."""
+    """`perdure_ports` lists what goes in and out; `perdure_run` takes whole arrays of rows, in the order of the ports.
+
+    `perdure_run_row` takes one row by one argument, since each costs Python's ctypes as much as a small network.
+    """
     p, memory = interface.prefix, interface.state
     ports = [("input", a) for a in interface.inputs] + [("state", a) for a in memory]
     ports += [("output", a) for a in interface.outputs]
@@ -65,6 +73,7 @@ def library_part(interface: Interface) -> str:
             "    }",
             "    return lost;",
             "}",
+            ONE,
             "#endif /* PERDURE_LIBRARY */",
         ]
     )

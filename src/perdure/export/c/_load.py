@@ -29,6 +29,12 @@ def aligned(size_bytes: int) -> np.ndarray:
     return whole[start : start + size_bytes]
 
 
+class Row(ctypes.Structure):
+    """What `perdure_run_row` takes."""
+
+    _fields_ = [("given", ctypes.c_void_p), ("made", ctypes.c_void_p), ("work", ctypes.c_void_p)]
+
+
 def pointers(arrays: list[np.ndarray]) -> Any:
     return (ctypes.c_void_p * max(len(arrays), 1))(*[x.ctypes.data for x in arrays])
 
@@ -55,6 +61,7 @@ class Library:
         self.workspace_bytes: int = library.perdure_workspace_bytes()
         self.function = library.perdure_run
         self.function.argtypes = [ctypes.c_int32, *[ctypes.c_void_p] * 3]
+        self.row_function = library.perdure_run_row
         self.reset_function = library.perdure_reset
 
     def initial_state(self) -> dict[str, np.ndarray]:
@@ -107,11 +114,14 @@ class Policy:
         memory = [self.buffers[p.name] for p in library.state]
         given = pointers([*(self.buffers[p.name] for p in library.inputs), *memory])
         made = pointers([*(self.buffers[p.name] for p in library.outputs), *memory])
-        self.pointers = (given, made)  # held as long as their addresses are used
-        self.arguments = (1, ctypes.addressof(given), ctypes.addressof(made), self.work.ctypes.data)
-        self.function = library.function
+        self.row = Row(ctypes.addressof(given), ctypes.addressof(made), self.work.ctypes.data)
+        self.argument = ctypes.c_void_p(ctypes.addressof(self.row))
+        self.held = (given, made)  # as long as their addresses are used
+        self.function = library.row_function
         self.is_plain = len(self.observations) == 1 == len(self.actions) and not self.is_masked and not self.is_sampled
-        self.first = self.buffers[self.observations[0].name]
+        self.first_name = self.observations[0].name
+        self.first, self.action = self.buffers[self.first_name], self.actions[0]
+        self.is_single, self.is_number = len(self.actions) == 1, self.action.ndim == 0
         self.reset()
 
     def reset(self) -> None:
@@ -128,13 +138,12 @@ class Policy:
         or for noise left out.
         """
         if self.is_plain and action_mask is None and noise is None:
-            fill(self.observations[0].name, self.first, observation)
+            fill(self.first_name, self.first, observation)
         else:
             self.fill_all(observation, action_mask, noise)
-        self.lost = self.function(*self.arguments) != 0
-        if len(self.actions) == 1:
-            action = self.actions[0]
-            return action.copy() if action.ndim else action.item()
+        self.lost = self.function(self.argument) != 0
+        if self.is_single:
+            return self.action.item() if self.is_number else self.action.copy()
         return {name.partition(".")[2]: x.copy() for name, x in zip(self.action_names, self.actions, strict=True)}
 
     def fill_all(self, observation: Any, action_mask: Any, noise: Any) -> None:
@@ -159,7 +168,10 @@ def fill(name: str, buffer: np.ndarray, value: Any) -> None:
         value = np.asarray(value)
         if value.shape != buffer.shape:
             raise ValueError(f"'{name}' has shape {value.shape}, wanted {buffer.shape}.")
-    np.copyto(buffer, value, casting="same_kind")
+    if value.dtype == buffer.dtype:
+        buffer[...] = value  # twice as quick
+    else:
+        np.copyto(buffer, value, casting="same_kind")
 
 
 def part(value: Any, path: str) -> Any:
