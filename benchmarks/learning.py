@@ -144,7 +144,20 @@ DQN_CARTPOLE_SB3 = {"learning_rate": 1e-3, "batch_size": 64, "buffer_size": 100_
 OFF = {"learning_rate": 1e-3, "batch_size": 256, "learning_starts": 1_000, "capacity": 20_000}
 OFF_SB3 = {"learning_rate": 1e-3, "batch_size": 256, "learning_starts": 1_000, "buffer_size": 20_000}
 NOISY_SB3 = OFF_SB3 | {"gamma": 0.98, "noise": 0.1, "train_freq": 1, "gradient_steps": 1}
-MEMORY = PPO(learning_rate=1e-3, num_envs=16, num_steps=128, num_epochs=8, num_minibatches=4, entropy_weight=0.0)
+MEMORY = PPO(
+    learning_rate=1e-3,
+    anneal_timesteps=300_000,
+    anneal_clip=True,
+    num_envs=16,
+    num_steps=64,
+    num_epochs=10,
+    num_minibatches=4,
+    discount=0.98,
+    gae_lambda=0.9,
+    entropy_weight=0.0,
+    normalize_reward=True,
+)
+WITH_MEMORY = {"separate_critic": True, "normalize_observation": True}
 SPREAD = -3.67 + 0.5 * np.log(64)  # SB3's log_std_init is that of one entry of the noise, ours that of the action
 
 CASES = [
@@ -351,7 +364,7 @@ CASES = [
         HIDDEN,
         MEMORY,
         RecurrentActorCriticPolicy,
-        {"memory_size": 32, "trunk_sizes": (32,), "hidden_sizes": (32,)},
+        WITH_MEMORY | {"memory_size": 64, "trunk_sizes": (), "hidden_sizes": (64,)},
         300_000,
         450,
     ),
@@ -360,7 +373,7 @@ CASES = [
         HIDDEN,
         MEMORY,
         LiquidActorCriticPolicy,
-        {},
+        WITH_MEMORY,
         300_000,
         450,
     ),
@@ -369,7 +382,7 @@ CASES = [
         HIDDEN,
         MEMORY,
         MLPActorCriticPolicy,
-        TANH,
+        TANH | {"normalize_observation": True},
         300_000,
         200,
         at_most=True,

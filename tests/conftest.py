@@ -1,14 +1,24 @@
 """Every test runs with the shapes and types of `perdure` checked at run time, and with quick compilation.
 
 Compiling is most of what a test costs. The passes left out change how fast a program runs, not what it computes; programs
-that tests start in a process of their own compile as users' do.
+that tests start in a process of their own compile as users' do. What one process of a run has compiled, the others find.
 """
 
+import atexit
 import gc
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
-import jax
 import pytest
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the first process of the run; the others inherit it
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="perdure-compiled-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+import jax  # reads these
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_disable_most_optimizations", True)

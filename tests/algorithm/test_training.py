@@ -1,5 +1,6 @@
 """The loop around the loop: exact resume, callbacks, budgets, interruption, settings."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from jax import random as jr
 
-from perdure.algorithm import A2C, DDPG, DQN, PPO, QRDQN, REINFORCE, SAC, TD3, TQC, DiscreteSAC
+from perdure.algorithm import A2C, DDPG, DQN, PPO, SAC, TD3, TQC
 from perdure.algorithm._base import run_compiled
 from perdure.algorithm._math import parameters_of
 from perdure.algorithm._reward_scale import RewardScale
@@ -23,15 +24,11 @@ from perdure.policy import (
     MLPActorCriticPolicy,
     MLPDeterministicPolicy,
     MLPQPolicy,
-    MLPQuantileQPolicy,
     MLPSACPolicy,
     RecurrentActorCriticPolicy,
     RecurrentQPolicy,
 )
-
-CARTPOLE, PENDULUM = make("CartPole-v1"), make("Pendulum-v1")
-ON_POLICY = {"num_envs": 2, "num_steps": 8}
-OFF_POLICY = {"num_envs": 2, "num_steps": 3, "batch_size": 16, "capacity": 100, "learning_starts": 20}
+from trainings import CARTPOLE, OFF_POLICY, ON_POLICY, PENDULUM, TRAININGS
 
 
 def new(algorithm, policy, env=CARTPOLE, **settings):
@@ -47,28 +44,11 @@ def new_dqn(**settings):
     return new(DQN, MLPQPolicy, **OFF_POLICY, **settings)
 
 
-EVERY = {
-    "PPO": (PPO, MLPActorCriticPolicy, CARTPOLE, ON_POLICY | {"target_kl": 0.01, "normalize_reward": True}),
-    "A2C": (A2C, MLPActorCriticPolicy, CARTPOLE, ON_POLICY),
-    "REINFORCE": (REINFORCE, MLPActorCriticPolicy, CARTPOLE, ON_POLICY),
-    "DQN": (DQN, MLPQPolicy, CARTPOLE, OFF_POLICY),
-    "DQN, prioritised": (DQN, MLPQPolicy, CARTPOLE, OFF_POLICY | {"n_step": 3, "priority_exponent": 0.6}),
-    "QRDQN": (QRDQN, MLPQuantileQPolicy, CARTPOLE, OFF_POLICY),
-    "PPO, memory": (PPO, RecurrentActorCriticPolicy, CARTPOLE, ON_POLICY | {"num_minibatches": 2}),
-    "DQN, memory": (DQN, RecurrentQPolicy, CARTPOLE, OFF_POLICY | {"sequence_length": 4, "burn_in": 2}),
-    "DDPG": (DDPG, MLPDeterministicPolicy, PENDULUM, OFF_POLICY),
-    "TD3": (TD3, MLPDeterministicPolicy, PENDULUM, OFF_POLICY | {"normalize_reward": True}),
-    "SAC": (SAC, MLPSACPolicy, PENDULUM, OFF_POLICY),
-    "TQC": (TQC, MLPSACPolicy, PENDULUM, OFF_POLICY),
-    "DiscreteSAC": (DiscreteSAC, MLPSACPolicy, CARTPOLE, OFF_POLICY),
-}
-
-
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", TRAININGS)
 def test_resuming_is_exact(name):
-    algorithm, policy, env, settings = EVERY[name]
-    algorithm, policy = new(algorithm, policy, env, **settings)
-    state = algorithm.init(env, policy, key=jr.key(1))
+    training = TRAININGS[name]
+    algorithm = training.algorithm
+    state = algorithm.init(training.env, training.policy(), key=jr.key(1))
     weak = [getattr(x, "weak_type", False) for x in jax.tree.leaves(state)]  # it would compile again once they are not
     assert not any(weak)
     n = 7 * algorithm.steps_per_iteration
@@ -84,10 +64,10 @@ def test_resuming_is_exact(name):
 @pytest.mark.filterwarnings("ignore:Some donated buffers")  # the count of iterations, which is not given back
 @pytest.mark.parametrize("name", ["DQN", "SAC"])
 def test_no_step_copies_what_is_as_long_as_the_replay_buffer(name):
-    algorithm, policy, env, settings = EVERY[name]
+    training = TRAININGS[name]
     one = {"num_envs": 1, "num_steps": 1, "num_updates": 1}  # where XLA would take the loop over updates apart
-    algorithm, policy = new(algorithm, policy, env, **{**settings, **one, "capacity": 54_321})
-    state = algorithm.init(env, policy, key=jr.key(1))
+    algorithm = dataclasses.replace(training.algorithm, **one, capacity=54_321)
+    state = algorithm.init(training.env, training.policy(), key=jr.key(1))
     program = run_compiled.lower(algorithm, state, jnp.asarray(1), jnp.asarray(jnp.inf)).compile().compiled.as_text()
     assert "[54321,1,1]" in program
     assert [line for line in program.splitlines() if "[54321," in line and " copy(" in line] == []
@@ -127,20 +107,21 @@ def test_run_leaves_the_state_and_the_policy_that_went_in_valid(new):
 @BOTH
 def test_two_processes_learn_the_same_bits(new):
     program = f"""
-import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})
+import sys; sys.path[:0] = {sys.path!r}
 import hashlib, json
 from test_training import *
 algorithm, policy = {new.__name__}()
 state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(1)), 200)
 print(json.dumps([hashlib.sha256(b).hexdigest() for b in bits(state)]))
 """
+    compiles_anew = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     runs = [
         subprocess.run(
             [sys.executable, "-c", program],
             capture_output=True,
             text=True,
             check=True,
-            env={**os.environ, "PYTHONHASHSEED": seed},
+            env={**compiles_anew, "PYTHONHASHSEED": seed},
         )
         for seed in "12"
     ]
@@ -251,11 +232,10 @@ def test_the_learning_rate_falls_to_zero():
 @pytest.mark.parametrize("name", ["DQN", "TD3", "SAC"])
 def test_off_policy_learning_rates_fall_to_zero(name):
     """TD3's policy takes every second step of its critics, and is there at the same time."""
-    algorithm, policy, env, settings = EVERY[name]
-    more = {"num_updates": 4}
-    before = algorithm(**settings, **more).steps_before_learning
-    algorithm, policy = new(algorithm, policy, env, **settings, **more, anneal_timesteps=before + 60)
-    start = algorithm.init(env, policy, key=jr.key(0))
+    training = TRAININGS[name]
+    before = training.algorithm.steps_before_learning
+    algorithm = dataclasses.replace(training.algorithm, num_updates=4, anneal_timesteps=before + 60)
+    start = algorithm.init(training.env, training.policy(), key=jr.key(0))
     nearly, done = algorithm.run(start, 54), algorithm.run(start, 60)
     then = algorithm.run(done, 60)
     trained = [[bits(parameters_of(net)) for net in (s.policy, s.learner.critics)] for s in (nearly, done, then)]

@@ -1,6 +1,7 @@
 """The digest of a file: that of its bytes, however they come, and another one for any other bytes."""
 
 import hashlib
+import itertools
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_a_long_content_has_the_sha256_of_those_of_its_pieces(size, small_pieces
 def test_how_it_comes_does_not_matter(cuts, small_pieces):
     content = content_of(100)
     edges = [0, *cuts, 100]
-    chunks = [memoryview(content)[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    chunks = [memoryview(content)[a:b] for a, b in itertools.pairwise(edges)]
     assert start_digest(chunks)() == entry_of(content)
 
 

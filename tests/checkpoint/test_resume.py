@@ -1,6 +1,7 @@
 """Training that stops, is saved, and goes on in another process ends as if it had never stopped: every bit."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -13,21 +14,24 @@ from jax import random as jr
 
 from perdure.checkpoint import load, save
 from perdure.env.adapter import HostEnv, make_host
+from trainings import MEMORIES, TRAININGS
 
 PROGRAM = Path(__file__).with_name("resuming.py")
-NATIVE = [f"{name} native" for name in resuming.ALGORITHMS]
-HOST = [f"{name} classic" for name in resuming.ALGORITHMS]
-MUJOCO = [f"{name} mujoco" for name in ("SAC", "TD3")]
-MEMORIES = ["PPO native recurrent", "DQN native recurrent", "PPO native liquid", "PPO classic recurrent"]
+NATIVE = [f"{name} native" for name in TRAININGS if name not in MEMORIES]
+HOST = [f"{name} classic" for name in TRAININGS if name not in MEMORIES]
+MUJOCO = ["SAC mujoco"]
+REMEMBERING = [*(f"{name} native" for name in MEMORIES), "PPO, GRU classic"]
 
 
 def in_a_process(*arguments):
-    done = subprocess.run([sys.executable, PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+    command = [sys.executable, PROGRAM, *map(str, arguments)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kinds", [NATIVE, HOST, MUJOCO, MEMORIES], ids=["native", "host", "mujoco", "memory"])
+@pytest.mark.parametrize("kinds", [NATIVE, HOST, MUJOCO, REMEMBERING], ids=["native", "host", "mujoco", "memory"])
 def test_going_on_in_another_process_changes_no_bit(kinds, tmp_path):
     if kinds is not NATIVE:
         pytest.importorskip("gymnasium", reason="needs the extra gym")
@@ -42,11 +46,11 @@ def test_going_on_in_another_process_changes_no_bit(kinds, tmp_path):
 
 @pytest.mark.parametrize("name", ["PPO", "SAC"])
 def test_wherever_it_stops_it_ends_the_same(name, tmp_path):
-    algorithm, env, host, kind = resuming.make(f"{name} native")
-    policy = resuming.new_policy(type(algorithm), kind, env, hidden_sizes=(8,), key=jr.key(0))
-    start = algorithm.init(env, policy, key=jr.key(1))
+    training = TRAININGS[name]
+    algorithm = training.algorithm
+    start = algorithm.init(training.env, training.policy(), key=jr.key(1))
     total = 400
-    end, _ = resuming.run(algorithm, start, total, host)
+    end, _ = resuming.run(algorithm, start, total, None)
     expected = resuming.digest(end, [])
     for split in random.Random(0).sample(range(1, total), resuming.SPLITS):
         state = algorithm.run(start, split * algorithm.steps_per_iteration)
@@ -57,9 +61,9 @@ def test_wherever_it_stops_it_ends_the_same(name, tmp_path):
 
 
 def one_iteration_on(env):
-    algorithm = resuming.ALGORITHMS["PPO"]
-    policy = resuming.new_policy(type(algorithm), "mlp", env, hidden_sizes=(8,), key=jr.key(0))
-    return algorithm, algorithm.run(algorithm.init(env, policy, key=jr.key(1)), 1, env=env)
+    training = TRAININGS["PPO"]
+    state = training.algorithm.init(env, training.policy(env), key=jr.key(1))
+    return training.algorithm, training.algorithm.run(state, 1, env=env)
 
 
 def test_an_environment_that_cannot_be_saved_is_told(tmp_path):

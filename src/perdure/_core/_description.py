@@ -92,6 +92,8 @@ def _describe(value: Any, path: str, static: bool, registered_only: bool, depth:
     cls: type = type(value)
     if value is None or cls is str:
         return value
+    if static and cls in (bool, int, float):
+        return _describe_plain(value, path)
     if isinstance(value, eqx.Module) or is_frozen_dataclass(cls) or is_named_tuple(cls):
         if registered_only and not is_registered(cls):
             raise TypeError(

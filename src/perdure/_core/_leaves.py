@@ -4,6 +4,7 @@ They are what Equinox stores: arrays of JAX and numpy, numpy scalars, and Python
 Typed keys are stored as their key data.
 """
 
+import functools
 import math
 from typing import Any
 from urllib.parse import quote
@@ -48,6 +49,7 @@ def is_stored(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array | jax.ShapeDtypeStruct | np.ndarray | np.generic | bool | int | float | complex)
 
 
+@functools.lru_cache(4096)
 def escape(name: str) -> str:
     """`name` as one part of a path: ASCII, without a dot."""
     return quote(name, safe="").replace(".", "%2E") or "%"
