@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import rich.box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -64,9 +65,9 @@ class Peer:
         self.rates.append(answer["steps"] / answer["seconds"])
 
 
-def compare(names: list[str], rounds: int) -> dict[str, Peer]:
-    """All peers, after three compilations and `rounds` rounds of training in turn."""
-    peers = {name: Peer(name) for name in track(names, "starting")}
+def compare(programs: dict[str, str], rounds: int) -> dict[str, Peer]:
+    """All peers, after three compilations and `rounds` rounds of training in turn; `programs` are their commands by name."""
+    peers = {name: Peer(program) for name, program in track(programs.items(), "starting")}
     for _ in track(range(3), "compiling in turn"):
         for peer in peers.values():
             peer.compile()
@@ -76,10 +77,11 @@ def compare(names: list[str], rounds: int) -> dict[str, Peer]:
     return peers
 
 
-def print_table(title: str, peers: dict[str, Peer], first: str, what: str = "steps/s") -> None:
-    table = Table(title=title)
+def print_table(title: str, peers: dict[str, Peer], what: str = "steps/s") -> None:
+    table = Table(box=rich.box.MARKDOWN)
+    first = next(iter(peers))
     for column in ("", what, "median", "the first is", "compile s", "import s", "weights"):
-        table.add_column(column, justify="right" if column else "left")
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
     best = {name: max(peer.rates) for name, peer in peers.items()}
     for name, peer in peers.items():
         ratio = "" if name == first else f"{best[first] / best[name]:.2f}x"
@@ -91,7 +93,13 @@ def print_table(title: str, peers: dict[str, Peer], first: str, what: str = "ste
             f"{peer.start['import']:.1f}",
             f"{peer.start['weights']:,}",
         )
-    Console().print(table)
+    print_with_title(title, table)
+
+
+def print_with_title(title: str, table: Table) -> None:
+    console = Console(width=140)
+    console.print(f"\n{title}")
+    console.print(table)
 
 
 def seconds_to_solve(script: str, *arguments: str) -> float:
@@ -110,12 +118,14 @@ def print_solving(seeds: int) -> None:
             seconds["perdure, cold"].append(seconds_to_solve("solve_perdure.py", seed, cache))
             seconds["perdure, cache warm"].append(seconds_to_solve("solve_perdure.py", seed, cache))
         seconds["Stable-Baselines3"].append(seconds_to_solve("solve_sb3.py", seed))
-    table = Table(title=f"Seconds from process start to a mean return of 475 on CartPole-v1, {seeds} seeds, one core")
+    table = Table(box=rich.box.MARKDOWN)
     for column in ("", "median", "fastest", "slowest"):
         table.add_column(column, justify="right" if column else "left")
     for name, times in seconds.items():
         table.add_row(name, *(f"{x:.1f}" for x in (statistics.median(times), min(times), max(times))))
-    Console().print(table)
+    print_with_title(
+        f"Seconds from process start to a mean return of 475 on CartPole-v1, {seeds} seeds, one core", table
+    )
 
 
 if __name__ == "__main__":
@@ -124,17 +134,23 @@ if __name__ == "__main__":
     parts = sys.argv[1:] or ["ppo", "solve", "sac", "dqn", "host"]
     if "ppo" in parts:
         title = "PPO on CartPole-v1: 4 environments x 128 steps, 4 epochs of 4 minibatches, 64x64 tanh, one core"
-        print_table(title, compare(["perdure_ppo", "rejax_ppo", "sb3_ppo"], 7), "perdure_ppo")
+        peers = {"Perdure": "perdure_ppo", "rejax": "rejax_ppo", "Stable-Baselines3": "sb3_ppo"}
+        print_table(title, compare(peers, 7))
     if "solve" in parts:
         print_solving(seeds=5)
     for name, widths in (("sac", (64, 256)), ("dqn", (64,))):
         for width in widths if name in parts else ():
-            peers = [f"{peer}_off_policy {name} {width} 20000" for peer in ("perdure", "rejax", "sbx")]
-            peers.insert(1, f"perdure_off_policy {name} {width} 1000000")
-            title = f"{name.upper()}, two layers of {width}, batch 256, one update a step, by capacity of the buffer, one core"
-            print_table(title, compare(peers, 5), peers[0], "updates/s")
+            what = f"off_policy {name} {width}"
+            peers = {
+                "Perdure": f"perdure_{what} 20000",
+                "Perdure, a buffer of 1,000,000": f"perdure_{what} 1000000",
+                "rejax": f"rejax_{what} 20000",
+                "SBX": f"sbx_{what} 20000",
+            }
+            title = f"{name.upper()}, two layers of {width}, batch 256, one update a step, a buffer of 20,000, one core"
+            print_table(title, compare(peers, 5), "updates/s")
     if "host" in parts:
         for task, width in itertools.product(("Pendulum-v1", "InvertedPendulum-v5"), (64, 256)):
-            peers = [f"perdure_host {task} {width}", f"sbx_host {task} {width}"]
+            peers = {"Perdure": f"perdure_host {task} {width}", "SBX": f"sbx_host {task} {width}"}
             title = f"SAC on Gymnasium's {task}: one environment, two layers of {width}, batch 256, one update a step, one core"
-            print_table(title, compare(peers, 5), peers[0])
+            print_table(title, compare(peers, 5))

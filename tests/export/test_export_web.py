@@ -111,6 +111,8 @@ def test_without_chromium_it_is_written_and_not_proven_here(tmp_path, monkeypatc
     assert row.missing == _chromium.NO_CHROMIUM
     assert (tmp_path / "deploy" / "policy_web" / "golden.js").stat().st_size > 100
     assert not verify(tmp_path / "deploy").targets[0].is_proven
+    with pytest.raises(ValueError, match="deploy is whole, but nothing of it was proven here"):
+        commands.verify(tmp_path / "deploy")
 
 
 @needs_zig

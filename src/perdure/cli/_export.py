@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from perdure._core import ExportError
 from perdure.export import export as export_policy, verify as verify_export
 
 from ._cache import use_compilation_cache
@@ -75,7 +76,12 @@ def calibration_of(metadata: dict[str, Any], targets: list[str], name: str | Non
 def verify(directory: tyro.conf.Positional[Path]) -> None:
     """Prove an export again from its folder alone: every byte, and every golden answer in its own runtime.
 
+    Targets whose runtime is not installed here are told; if that is all of them, nothing was proven, which is an error.
+
     Args:
         directory: Folder that `perdure export` made.
     """
-    Console().print(verify_export(directory))
+    report = verify_export(directory)
+    Console().print(report)
+    if not any(row.is_proven for row in report.targets):
+        raise ExportError(f"{directory} is whole, but nothing of it was proven here: no runtime is installed.")

@@ -1,7 +1,6 @@
 """`export`: write a policy for its targets, prove each one, and only then put the folder in place."""
 
 import dataclasses
-import os
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -11,21 +10,17 @@ from typing import Any, Literal
 import numpy as np
 from jax import random as jr
 
-from perdure._core import atomic_write, loads_json
-
 from ._calibration import calibrate
-from ._manifest import FORMAT, MANIFEST, file_entry, golden_file, manifest_bytes, read_manifest, write_golden
+from ._destination import check_destination, put_in_place
+from ._golden import choose_golden
+from ._manifest import golden_file, write_golden, write_manifest
 from ._precision import FLOAT32, INT8, Distance, distances_of, in_precision
 from ._program import Program, lower
-from ._proof import Case, Expected, Reference, Verdict, expect, judge, make_case
-from ._report import NOT_PROVEN, ExportReport, TargetReport, unproven
+from ._proof import Case, Reference, Verdict, expect, judge, make_case
+from ._report import ExportReport, TargetReport, unproven
 from ._run import Answer, Runner
 from ._targets import Target, find_targets
 from ._tolerance import TOLERANCE
-
-GOLDEN_BYTES = 256 * 1024  # rows are chosen so that the inputs stay about below this
-GOLDEN_ROWS = 64
-SAFE_ERROR = 2e-6  # golden rows are far from the limit, so that another machine reproduces them
 
 
 def export(
@@ -107,36 +102,11 @@ def export(
             for runner in runners.values():
                 runner.close()
         report = ExportReport(str(directory), name, program.metadata.get("fingerprint"), tuple(rows))
-        finish(temporary, program, report, files, name)
+        write_manifest(temporary, program, report, files, name)
         put_in_place(temporary, directory, is_merged)
         return report
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def check_destination(directory: Path, force: bool) -> bool:
-    """Whether the folder holds other files, which then stay.
-
-    Raises: FileExistsError if it does and `force` is False.
-    """
-    if not directory.exists():
-        return False
-    if not directory.is_dir():
-        raise FileExistsError(f"{directory} is a file. Give a folder.")
-    present = {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
-    if not present:
-        return False
-    known: set[str] = set()
-    if MANIFEST in present:
-        known = {MANIFEST, *read_manifest(directory)["files"]} if not force else set()
-    foreign = sorted(present - known)
-    if foreign and not force:
-        others = f" and {len(foreign) - 1} more files" if len(foreign) > 1 else ""
-        raise FileExistsError(
-            f"{directory} holds {foreign[0]!r}{others}, which are not of an earlier export. "
-            "Give another folder, or force=True to write into this one."
-        )
-    return bool(foreign)
 
 
 def prove(
@@ -159,7 +129,7 @@ def prove(
         answers = {t.name: runners[t.name].result() for t in those if t.name in runners}
         verdicts = {name: judge(name, program, case, want, answer) for name, answer in answers.items()}
         errors = np.max([np.zeros(case.num_good), *(verdict.row_errors for verdict in verdicts.values())], axis=0)
-        arrays = golden(program, case, want, errors)
+        arrays = choose_golden(case, want, errors)
         if precision == INT8 and any(verdict.max_error > TOLERANCE for verdict in verdicts.values()):
             arrays = {k: x for k, x in arrays.items() if not k.startswith("sequence")}  # a tie may be among its steps
         write_golden(folder / golden_file(precision), arrays)
@@ -189,86 +159,3 @@ def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, 
         precision=target.precision,
         note=target.note(files[0]),
     )
-
-
-def golden(program: Program, case: Case, want: Expected, errors: np.ndarray) -> dict[str, np.ndarray]:
-    """A few inputs with the policy's answers: rows far from any limit, some broken ones, and the sequences."""
-    row_bytes = max(1, sum(x[:1].nbytes for x in case.rows.values()))
-    count = int(np.clip(GOLDEN_BYTES // row_bytes, 4, GOLDEN_ROWS))
-    safe = np.flatnonzero((errors <= SAFE_ERROR) & ~want.ties)[:count]
-    arrays = {f"input:{k}": x[: case.num_good][safe] for k, x in case.rows.items()}
-    arrays |= {f"output:{k}": x[safe] for k, x in want.good.items()}
-    if want.broken:
-        for k in case.rows:
-            arrays[f"broken_input:{k}"] = case.broken[k][:count]
-        for k, x in want.broken.items():
-            arrays[f"broken_output:{k}"] = x[:count]
-    if case.reset is not None and row_bytes * case.reset.size <= GOLDEN_BYTES:
-        arrays["sequence_reset"] = case.reset
-        arrays |= {f"sequence_input:{k}": x for k, x in case.sequence.items()}
-        arrays |= {f"sequence_initial:{k}": x for k, x in case.initial.items()}
-        arrays |= {f"sequence_output:{k}": x for k, x in want.sequence.items()}
-    return arrays
-
-
-def proof_of(row: TargetReport) -> dict[str, Any]:
-    of_precision: dict[str, Any] = {"precision": row.precision, "note": row.note}
-    if row.distance is not None:
-        of_precision["distance"] = dataclasses.asdict(row.distance)
-    if not row.is_proven:
-        return {"status": NOT_PROVEN, "install": row.missing, **of_precision}
-    return {
-        "status": "proven" if row.distance is None else "quantised",
-        "runtime": row.runtime,
-        "observations": row.observations,
-        "max_error": row.max_error,
-        "actions_equal": row.actions_equal,
-        "ties": row.ties,
-        "broken": row.broken,
-        "microseconds": row.microseconds,
-        **of_precision,
-        **({"memory": row.memory} if row.memory else {}),
-    }
-
-
-def finish(folder: Path, program: Program, report: ExportReport, files: dict[str, list[str]], name: str) -> None:
-    """The manifest, after everything it speaks of."""
-    data = program.metadata
-    proofs = {row.target: {"files": files[row.target], **proof_of(row)} for row in report.targets}
-    written = sorted(
-        {file for names in files.values() for file in names} | {golden_file(row.precision) for row in report.targets}
-    )
-    manifest = {
-        "format": FORMAT,
-        "name": name,
-        "policy": data["policy"],
-        "fingerprint": data.get("fingerprint"),
-        "perdure_version": data["perdure_version"],
-        "observation_space": loads_json(data["observation_space"]),
-        "action_space": loads_json(data["action_space"]),
-        "signature": loads_json(data["signature"]),
-        "nan_guard": loads_json(data["nan_guard"]),
-        "targets": proofs,
-        "files": {file: file_entry(folder / file) for file in written},
-    }
-    atomic_write(folder / MANIFEST, manifest_bytes(manifest))
-
-
-def put_in_place(temporary: Path, directory: Path, is_merged: bool) -> None:
-    """Rename the finished folder to its name; what was there before stays until the new one is in place."""
-    if is_merged:
-        files = [path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file()]
-        for file in sorted(files, key=lambda f: f.name == MANIFEST):
-            (directory / file).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary / file, directory / file)
-        return
-    old = directory.parent / f".{directory.name}.{secrets.token_hex(6)}.old"
-    if directory.exists():
-        os.rename(directory, old)
-    try:
-        os.rename(temporary, directory)
-    except BaseException:
-        if old.exists():
-            os.rename(old, directory)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

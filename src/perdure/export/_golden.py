@@ -1,12 +1,36 @@
-"""The golden rows that the programs beside an export hold: few enough for source code."""
+"""Golden rows: inputs with the policy's answers, for `verify`, and fewer of them for the programs beside an export."""
 
 import numpy as np
 
 from ._program import Program
+from ._proof import Case, Expected
 from ._tolerance import Arrays
 
-MAX_BYTES = 64 * 1024  # of inputs
+GOLDEN_BYTES = 256 * 1024  # rows are chosen so that the inputs stay about below this
+GOLDEN_ROWS = 64
+SAFE_ERROR = 2e-6  # golden rows are far from the limit, so that another machine reproduces them
+MAX_BYTES = 64 * 1024  # of inputs in source code
 MAX_ROWS = 16
+
+
+def choose_golden(case: Case, want: Expected, errors: np.ndarray) -> Arrays:
+    """A few inputs with the policy's answers: rows far from any limit, some broken ones, and the sequences."""
+    row_bytes = max(1, sum(x[:1].nbytes for x in case.rows.values()))
+    count = int(np.clip(GOLDEN_BYTES // row_bytes, 4, GOLDEN_ROWS))
+    safe = np.flatnonzero((errors <= SAFE_ERROR) & ~want.ties)[:count]
+    arrays = {f"input:{k}": x[: case.num_good][safe] for k, x in case.rows.items()}
+    arrays |= {f"output:{k}": x[safe] for k, x in want.good.items()}
+    if want.broken:
+        for k in case.rows:
+            arrays[f"broken_input:{k}"] = case.broken[k][:count]
+        for k, x in want.broken.items():
+            arrays[f"broken_output:{k}"] = x[:count]
+    if case.reset is not None and row_bytes * case.reset.size <= GOLDEN_BYTES:
+        arrays["sequence_reset"] = case.reset
+        arrays |= {f"sequence_input:{k}": x for k, x in case.sequence.items()}
+        arrays |= {f"sequence_initial:{k}": x for k, x in case.initial.items()}
+        arrays |= {f"sequence_output:{k}": x for k, x in want.sequence.items()}
+    return arrays
 
 
 def golden_rows(program: Program, golden: Arrays) -> tuple[Arrays, Arrays, int]:

@@ -3,6 +3,7 @@
 Its own last field is the digest of all the others, so that any changed byte of it is noticed too.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from perdure._core import FileFormatError, dumps_json, loads_json, sha256
+from perdure._core import FileFormatError, atomic_write, dumps_json, loads_json, sha256
+
+from ._program import Program
+from ._report import NOT_PROVEN, ExportReport, TargetReport
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.safetensors"
@@ -37,6 +41,51 @@ def manifest_bytes(manifest: dict[str, Any]) -> bytes:
     body = {k: v for k, v in manifest.items() if k != "digest"}
     full = body | {"digest": sha256(dumps_json(body))}
     return (json.dumps(full, indent=2, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
+
+
+def proof_of(row: TargetReport) -> dict[str, Any]:
+    of_precision: dict[str, Any] = {"precision": row.precision, "note": row.note}
+    if row.distance is not None:
+        of_precision["distance"] = dataclasses.asdict(row.distance)
+    if not row.is_proven:
+        return {"status": NOT_PROVEN, "install": row.missing, **of_precision}
+    return {
+        "status": "proven" if row.distance is None else "quantised",
+        "runtime": row.runtime,
+        "observations": row.observations,
+        "max_error": row.max_error,
+        "actions_equal": row.actions_equal,
+        "ties": row.ties,
+        "broken": row.broken,
+        "microseconds": row.microseconds,
+        **of_precision,
+        **({"memory": row.memory} if row.memory else {}),
+    }
+
+
+def write_manifest(
+    folder: Path, program: Program, report: ExportReport, files: dict[str, list[str]], name: str
+) -> None:
+    """The manifest, after everything it speaks of."""
+    data = program.metadata
+    proofs = {row.target: {"files": files[row.target], **proof_of(row)} for row in report.targets}
+    written = sorted(
+        {file for names in files.values() for file in names} | {golden_file(row.precision) for row in report.targets}
+    )
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "policy": data["policy"],
+        "fingerprint": data.get("fingerprint"),
+        "perdure_version": data["perdure_version"],
+        "observation_space": loads_json(data["observation_space"]),
+        "action_space": loads_json(data["action_space"]),
+        "signature": loads_json(data["signature"]),
+        "nan_guard": loads_json(data["nan_guard"]),
+        "targets": proofs,
+        "files": {file: file_entry(folder / file) for file in written},
+    }
+    atomic_write(folder / MANIFEST, manifest_bytes(manifest))
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

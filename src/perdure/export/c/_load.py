@@ -122,7 +122,7 @@ class Policy:
         self.is_number = self.action.ndim == 0
         first = self.buffers[self.observations[0].name]
         is_plain = len(self.observations) == 1 == first.ndim and not self.is_masked and not self.is_sampled
-        self.view = memoryview(first) if is_plain else None
+        self.view = first.data if is_plain else None
         self.reset()
 
     def reset(self) -> None:
