@@ -1,4 +1,6 @@
-"""Every test runs with the shapes and types of `perdure` checked at run time, and with quick compilation.
+"""Every test runs with the shapes and types of JAX's arrays checked at run time, and with quick compilation.
+
+The rooms that work on graphs and files are not checked at each call, which would take most of the time of their tests.
 
 Compiling is most of what a test costs. The passes left out change how fast a program runs, not what it computes; programs
 that tests start in a process of their own compile as users' do. What one process of a run has compiled, the others find.
@@ -22,7 +24,8 @@ import jax  # reads these
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_disable_most_optimizations", True)
-install_import_hook("perdure", "beartype.beartype")
+ROOMS = ("algorithm", "callback", "distribution", "env", "evaluation", "models", "network", "policy", "space")
+install_import_hook([f"perdure.{room}" for room in ROOMS], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)

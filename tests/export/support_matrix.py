@@ -1,4 +1,7 @@
-"""Writes the table of policy kinds and targets in docs/exporting.md: `python tests/export/support_matrix.py`.
+"""Writes the table of policy kinds and targets in docs/exporting.md.
+
+    python tests/export/support_matrix.py           # each export proven over 10,000 observations, which takes half an hour
+    python tests/export/support_matrix.py 200       # over so many
 
 Each cell is an export, proven in the target's runtime; the same exports are what `test_policies_targets` asserts.
 """
@@ -13,11 +16,12 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from export_in_process import InProcessRunner, installed_targets  # noqa: E402
+from exported_kinds import EXPORTED, can_be_masked, num_observations  # noqa: E402
+from rich.progress import track  # noqa: E402
 
 import perdure.export._export as exporting  # noqa: E402
 from perdure._core import ExportError  # noqa: E402
 from perdure.export._targets import TARGETS  # noqa: E402
-from policy_kinds import KINDS, make  # noqa: E402
 
 PAGE = HERE.parents[1] / "docs" / "exporting.md"
 START, END = "<!-- support matrix -->\n", "<!-- end of support matrix -->"
@@ -29,23 +33,23 @@ def cell(target: str, result: bool | None) -> str:
     return "quantised" if result and TARGETS[target].precision != "float32" else CELLS[result]
 
 
-def is_proven(policy: Any, targets: list[str]) -> bool:
+def is_proven(policy: Any, targets: list[str], observations: int) -> bool:
     try:
         with tempfile.TemporaryDirectory() as folder:
-            has_choices = policy.action_space.mask_size > 0
-            exporting.export(policy, folder, targets, action_mask=has_choices, num_observations=200)
+            settings = {"action_mask": can_be_masked(policy), "num_observations": observations}
+            exporting.export(policy, folder, targets, **settings)
     except ExportError as error:
         print(f"{targets}: {error}", file=sys.stderr)
         return False
     return True
 
 
-def results_of(kind: str) -> dict[str, bool | None]:
+def results_of(kind: str, observations: int) -> dict[str, bool | None]:
     """True where the export is proven, False where it is refused, None where the target's tools are missing."""
-    policy, here = make(kind), installed_targets()
-    if is_proven(policy, here):
+    policy, here, count = EXPORTED[kind](), installed_targets(), num_observations(kind, observations)
+    if is_proven(policy, here, count):
         return dict.fromkeys(COLUMNS) | dict.fromkeys(here, True)
-    return dict.fromkeys(COLUMNS) | {target: is_proven(policy, [target]) for target in here}
+    return dict.fromkeys(COLUMNS) | {target: is_proven(policy, [target], count) for target in here}
 
 
 def table(rows: dict[str, dict[str, bool | None]]) -> str:
@@ -58,9 +62,8 @@ def table(rows: dict[str, dict[str, bool | None]]) -> str:
 def main() -> None:
     exporting.Runner = InProcessRunner
     rows = {}
-    for kind in KINDS:
-        rows[kind] = results_of(kind)
-        print(kind, flush=True)
+    for kind in track(EXPORTED, "exporting"):
+        rows[kind] = results_of(kind, int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
     text = table(rows)
     page = PAGE.read_text()
     PAGE.write_text(re.sub(f"(?s){re.escape(START)}.*{re.escape(END)}", lambda _: START + text + END, page))

@@ -4,22 +4,34 @@ from pathlib import Path
 
 import pytest
 from export_in_process import in_process as in_process, installed_targets
+from exported_kinds import EXPORTED, REFUSED, can_be_masked, num_observations
 
+from perdure._core import ExportError
 from perdure.export import export
 from perdure.export._targets import TARGETS
-from policy_kinds import KINDS, make, some_slow
+from policy_kinds import some_slow
 
 
 @pytest.mark.usefixtures("in_process")
-@pytest.mark.parametrize("kind", some_slow(("cnn actor-critic", "liquid soft")))
+@pytest.mark.parametrize("kind", some_slow(("cnn actor-critic", "liquid soft"), EXPORTED))
 def test_every_kind_of_policy_is_the_same_in_every_target(kind, tmp_path):
-    policy, targets = make(kind), installed_targets()
-    has_choices = policy.action_space.mask_size > 0
-    report = export(policy, tmp_path / "policy", targets, action_mask=has_choices, num_observations=200)
+    policy = EXPORTED[kind]()
+    targets = [target for target in installed_targets() if (kind, target) not in REFUSED]
+    settings = {"action_mask": can_be_masked(policy), "num_observations": num_observations(kind, 200)}
+    report = export(policy, tmp_path / "policy", targets, **settings)
     assert [row.target for row in report.targets] == targets
     assert all(row.ties <= 0.02 * row.observations for row in report.targets)
     is_tied = {row.target for row in report.targets if row.precision == "int8" and row.ties}  # another byte is counted
     assert all(row.max_error <= 1e-5 for row in report.targets if row.target not in is_tied)
+
+
+@pytest.mark.parametrize(("kind", "target"), REFUSED)
+def test_what_cannot_be_written_is_refused_with_the_reason(kind, target, tmp_path):
+    if target not in installed_targets():
+        pytest.skip(f"what writes {target} is not installed")
+    with pytest.raises(ExportError, match=REFUSED[kind, target]):
+        export(EXPORTED[kind](), tmp_path / "policy", [target], num_observations=20)
+    assert not (tmp_path / "policy").exists()
 
 
 def test_the_table_of_the_docs_has_every_kind_and_every_target():
@@ -28,6 +40,8 @@ def test_the_table_of_the_docs_has_every_kind_and_every_target():
     rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table]
     columns = {name: target for name, target in TARGETS.items() if name != "triton"}  # its model is the ONNX file
     assert rows[0] == ["policy", *columns]
-    assert [row[0] for row in rows[2:]] == list(KINDS)
-    want = ["proven" if target.precision == "float32" else "quantised" for target in columns.values()]
-    assert all(row[1:] == want for row in rows[2:])
+    assert [row[0] for row in rows[2:]] == list(EXPORTED)
+    for kind, *cells in rows[2:]:
+        for cell, (name, target) in zip(cells, columns.items(), strict=True):
+            proven = "proven" if target.precision == "float32" else "quantised"
+            assert cell == ("refused" if (kind, name) in REFUSED else proven)
