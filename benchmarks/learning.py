@@ -390,17 +390,10 @@ CASES = [
     Case(
         "PPO with convolutions, catch 12 x 12",
         Catch(),
-        PPO(
-            learning_rate=2e-3,
-            anneal_timesteps=120_000,
-            num_envs=16,
-            num_steps=32,
-            discount=0.95,
-            entropy_weight=0.0,
-        ),
+        PPO(learning_rate=1e-3, num_envs=16, num_steps=32),
         CNNActorCriticPolicy,
         {"convolutions": Convolutions(64, (16, 16), (3, 3), (2, 1))},
-        120_000,
+        60_000,
         0.95,
     ),
 ]
