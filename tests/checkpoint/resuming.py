@@ -97,6 +97,7 @@ def resume(folder, kind):
 if __name__ == "__main__":
     jax.config.update("jax_disable_most_optimizations", True)
     warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", "Error reading persistent compilation cache")  # of a process that was killed
     assert jnp.ones(1).dtype == jnp.float32
     action, folder, *kinds = sys.argv[1:]
     print(
