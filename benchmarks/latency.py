@@ -6,6 +6,7 @@ All are exports of the same policy with the guard against broken observations. T
 rounds counts. "C" is the function alone, over rows that differ; every other figure is a call from Python.
 """
 
+import functools
 import os
 import runpy
 import tempfile
@@ -86,12 +87,13 @@ def contenders(policy: Any, folder: Path) -> dict[str, tuple[Call, int]]:
     )
     by_hand = runpy.run_path(str(folder / write_weights(program, folder, "policy")[0]))["act"]
     jitted = jax.jit(lambda observation: policy(None, observation)[1])
+    row = one[0]
     return {
         "C": (Library(library).prepare({"observation": many}), count),
-        "C from Python": (lambda: loaded(one[0]), 1),
+        "C from Python": (functools.partial(loaded, row), 1),
         "numpy": (lambda: by_hand({"observation": one}), 1),
         "onnxruntime": (lambda: session.run(None, {"observation": one}), 1),
-        "jitted JAX": (lambda: jitted(one[0]).block_until_ready(), 1),
+        "jitted JAX": (lambda: jitted(row).block_until_ready(), 1),
     }
 
 

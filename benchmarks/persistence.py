@@ -6,6 +6,7 @@ All take turns, round after round, on the same arrays; the median round counts. 
 others do not (Orbax does in part), so its times are given with and without.
 """
 
+import itertools
 import os
 import shutil
 import statistics
@@ -77,10 +78,11 @@ def policy_file() -> None:
     arrays = arrays_of(policy)
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
     sb3: Any = stable_baselines3.PPO("MlpPolicy", "CartPole-v1").policy
-    checkpointer = orbax.PyTreeCheckpointer()
+    checkpointer, numbers = orbax.PyTreeCheckpointer(), itertools.count()
     saving: Actions = {
         "Perdure save_policy": lambda: save_policy(PLACE / "policy", policy),
         "the same, not synced": unsynced(lambda: save_policy(PLACE / "policy", policy)),
+        "the same, where no file is replaced": unsynced(lambda: save_policy(PLACE / f"policy-{next(numbers)}", policy)),
         "Perdure .eqx": lambda: policy.serialize(PLACE / "own"),
         "safetensors": lambda: safetensors.flax.save_file(arrays, PLACE / "raw.safetensors"),
         "Equinox": lambda: eqx.tree_serialise_leaves(PLACE / "plain.eqx", policy),

@@ -108,9 +108,8 @@ class Policy:
         self.observations = [p for p in library.inputs if p.name not in ("action_mask", "noise")]
         names = {p.name for p in library.inputs}
         self.is_masked, self.is_sampled = "action_mask" in names, "noise" in names
-        actions = [p for p in library.outputs if p.name.split(".")[0] == "action"]
-        self.actions = [self.buffers[p.name] for p in actions]
-        self.action_names = [p.name for p in actions]
+        actions = [p.name for p in library.outputs if p.name.split(".")[0] == "action"]
+        self.actions = {name: self.buffers[name] for name in actions}
         memory = [self.buffers[p.name] for p in library.state]
         given = pointers([*(self.buffers[p.name] for p in library.inputs), *memory])
         made = pointers([*(self.buffers[p.name] for p in library.outputs), *memory])
@@ -118,8 +117,10 @@ class Policy:
         self.argument = ctypes.c_void_p(ctypes.addressof(self.row))
         self.held = (given, made)  # as long as their addresses are used
         self.function = library.row_function
-        self.is_single, self.action = len(self.actions) == 1, self.actions[0]
-        self.is_number = self.action.ndim == 0
+        one = self.actions[actions[0]]
+        self.answer: Callable[[], Any] = one.copy if one.ndim else one.item
+        if len(actions) > 1:
+            self.answer = self.every_action
         first = self.buffers[self.observations[0].name]
         is_plain = len(self.observations) == 1 == first.ndim and not self.is_masked and not self.is_sampled
         self.view = first.data if is_plain else None
@@ -138,19 +139,18 @@ class Policy:
         Raises: ValueError for a shape, TypeError for a dtype that does not fit, for a mask or noise where there is none,
         or for noise left out.
         """
-        is_filled = False
-        if self.view is not None and action_mask is None and noise is None:
+        if self.view is None or action_mask is not None or noise is not None:
+            self.fill_all(observation, action_mask, noise)
+        else:
             try:
                 self.view[:] = observation  # twice as quick as numpy; takes this shape and dtype only
-                is_filled = True
             except (TypeError, ValueError, NotImplementedError):
-                pass
-        if not is_filled:
-            self.fill_all(observation, action_mask, noise)
+                self.fill_all(observation, action_mask, noise)
         self.lost = self.function(self.argument) != 0
-        if self.is_single:
-            return self.action.item() if self.is_number else self.action.copy()
-        return {name.partition(".")[2]: x.copy() for name, x in zip(self.action_names, self.actions, strict=True)}
+        return self.answer()
+
+    def every_action(self) -> dict[str, np.ndarray]:
+        return {name.partition(".")[2]: x.copy() for name, x in self.actions.items()}
 
     def fill_all(self, observation: Any, action_mask: Any, noise: Any) -> None:
         if self.is_sampled != (noise is not None):
