@@ -35,7 +35,7 @@ import numpy as np
 
 from ._errors import FileFormatError
 from ._json import dumps_json
-from ._leaves import describe_leaf, dtype_named, is_stored
+from ._leaves import describe_leaf, dtype_named, is_stored, name_of_dtype
 from ._registry import is_registered, name_of
 
 FORMAT = 1
@@ -52,8 +52,14 @@ def is_frozen_dataclass(cls: type) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
+def has_fields(cls: type) -> bool:
+    """Whether files hold its instances by their fields: modules, frozen dataclasses, named tuples."""
+    return issubclass(cls, eqx.Module) or is_frozen_dataclass(cls) or is_named_tuple(cls)
+
+
+@functools.lru_cache(maxsize=1024)
 def fields_of(cls: type) -> Mapping[str, bool]:
-    """Field name -> whether it is static, for what files hold: modules, frozen dataclasses, named tuples."""
+    """Field name -> whether it is static."""
     if is_named_tuple(cls):
         return MappingProxyType(dict.fromkeys(cls._fields, False))  # type: ignore[attr-defined]
     always = not issubclass(cls, eqx.Module)  # a plain dataclass, such as a space, is no tree: all of it is static
@@ -94,7 +100,7 @@ def _describe(value: Any, path: str, static: bool, registered_only: bool, depth:
         return value
     if static and cls in (bool, int, float):
         return _describe_plain(value, path)
-    if isinstance(value, eqx.Module) or is_frozen_dataclass(cls) or is_named_tuple(cls):
+    if has_fields(cls):
         if registered_only and not is_registered(cls):
             raise TypeError(
                 f"{path} is of the class {cls.__qualname__}, which is not registered, so no file of it could be loaded "
@@ -108,7 +114,7 @@ def _describe(value: Any, path: str, static: bool, registered_only: bool, depth:
             else:  # a constructor of its own left it at the class's value, so it is no leaf for JAX either
                 members.append([name, {"default": inner(getattr(value, name), where, True)}])
         return {"class": name_of(cls), "fields": members}
-    if is_stored(value) and not static:
+    if not static and is_stored(value):
         return _described_leaf(value, path)
     if cls is tuple:
         return [inner(member, f"{path}[{i}]", static) for i, member in enumerate(value)]
@@ -188,7 +194,7 @@ def describe_float(value: float) -> Any:
 
 def _dtype_name(dtype: np.dtype, path: str) -> str:
     try:
-        return dtype_named(dtype.name).name
+        return name_of_dtype(dtype_named(name_of_dtype(dtype)))
     except FileFormatError as error:
         raise TypeError(f"{path}: {error}") from error
 

@@ -34,6 +34,12 @@ _PYTHON: dict[str, tuple[type, np.dtype]] = {  # at full width, whatever JAX's o
 _KEYS = ("threefry2x32", "rbg", "unsafe_rbg")
 
 
+@functools.lru_cache(256)
+def name_of_dtype(dtype: np.dtype) -> str:
+    """`dtype.name`, which numpy puts together anew each time."""
+    return dtype.name
+
+
 def dtype_named(name: Any) -> np.dtype:
     """The dtype of a name found in a file, bfloat16 included.
 
@@ -84,9 +90,9 @@ def describe_leaf(leaf: Any) -> dict[str, Any]:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             kind, name = "key", _key_implementation(leaf)
         else:
-            kind, name = "jax", leaf.dtype.name
+            kind, name = "jax", name_of_dtype(leaf.dtype)
     elif isinstance(leaf, np.ndarray | np.generic):
-        kind, name = ("numpy" if isinstance(leaf, np.ndarray) else "scalar"), leaf.dtype.name
+        kind, name = ("numpy" if isinstance(leaf, np.ndarray) else "scalar"), name_of_dtype(leaf.dtype)
     else:
         kind, name = "python", type(leaf).__name__
     if name not in {"key": _KEYS, "python": _PYTHON}.get(kind, _DTYPES):
