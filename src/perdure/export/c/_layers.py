@@ -68,15 +68,18 @@ def tile(w: Any, weights: str, bias: str | None, features: int, start: str, coun
     """Even inputs are summed in `a`, odd ones in `b`: neither waits for the other, which takes half the time."""
     even, in_two = features // 2 * 2, features > 1
     w.code.line(f"const float *m = {weights} + {start} * {features};")
-    w.code.line(f"float a[{count}]{f', b[{count}] = {{0.0f}}' if in_two else ''};")
+    w.code.line(f"float a[{count}]{f', b[{count}]' if in_two else ''};")
     with w.code.loops(("j", count)):
         w.code.line(f"a[j] = {f'{bias}[{start} + j]' if bias else '0.0f'};")
     if in_two:
+        with w.code.loops(("j", count)):  # loops of their own, or gcc keeps `b` in memory
+            w.code.line("b[j] = 0.0f;")
         with w.code.block(f"for (int i = 0; i < {even}; i += 2)"):
             w.code.line("const float u = x[i], v = x[i + 1];")
             w.code.line(f"const float *q = m + i * {count};")
             with w.code.loops(("j", count)):
                 w.code.line("a[j] += u * q[j];")
+            with w.code.loops(("j", count)):
                 w.code.line(f"b[j] += v * q[{count} + j];")
     if features > even:
         with w.code.loops(("j", count)):
