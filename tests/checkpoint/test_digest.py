@@ -13,6 +13,7 @@ from perdure.checkpoint._digest import entry_of, start_digest
 @pytest.fixture
 def small_pieces(monkeypatch):
     monkeypatch.setattr(_digest, "PIECE", 16)
+    monkeypatch.setattr(_digest, "WORTH_A_THREAD", 32)
 
 
 def content_of(size):
@@ -49,6 +50,11 @@ def test_any_other_bit_gives_another_digest(small_pieces):
         seen.add(entry_of(bytes(content))["sha256"])
         content[bit // 8] ^= 1 << bit % 8
     assert len(seen) == 1 + 8 * len(content)
+
+
+def test_one_that_was_taken_in_whole_is_told_apart(small_pieces):
+    content = content_of(100)
+    assert entry_of(content, in_pieces=False) == {"size": 100, "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def test_it_is_worked_out_where_no_thread_starts_any_more(small_pieces, monkeypatch):

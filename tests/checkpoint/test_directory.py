@@ -16,7 +16,7 @@ from jax import random as jr
 
 from perdure._core import FileFormatError, dumps_json, leaf_to_numpy, leaves_with_paths, name_of, sha256
 from perdure.algorithm import DQN, PPO
-from perdure.checkpoint import load, load_policy_of, save, verify
+from perdure.checkpoint import _digest, load, load_policy_of, save, verify
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
 
@@ -58,6 +58,22 @@ def test_everything_comes_back(dqn, saved):
         *("buffer_state.safetensors", "metadata.json", "model_state.safetensors"),
         *("optim_state.safetensors", "train_state.safetensors"),
     ]
+
+
+@pytest.mark.parametrize("was_cut", [True, False], ids=["in pieces", "whole, as at first"])
+def test_a_long_file_is_read_and_a_changed_byte_refused(dqn, was_cut, tmp_path, monkeypatch):
+    monkeypatch.setattr(_digest, "PIECE", 256 if was_cut else 2**24)
+    save(tmp_path / "a", *dqn, buffer=True)
+    monkeypatch.setattr(_digest, "PIECE", 256)
+    entries = json.loads((tmp_path / "a/metadata.json").read_bytes())["files"]
+    assert ("pieces" in entries["buffer_state.safetensors"]) == was_cut
+    assert_same(load(tmp_path / "a", buffer=True).state, dqn[1])
+    path = tmp_path / "a/buffer_state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"buffer_state.safetensors: not what was saved"):
+        load(tmp_path / "a", buffer=True)
 
 
 def test_without_the_buffer_it_is_empty_and_says_so(dqn, tmp_path):

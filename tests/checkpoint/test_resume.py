@@ -19,7 +19,7 @@ from trainings import MEMORIES, TRAININGS
 PROGRAM = Path(__file__).with_name("resuming.py")
 NATIVE = [f"{name} native" for name in TRAININGS if name not in MEMORIES]
 HOST = [f"{name} classic" for name in TRAININGS if name not in MEMORIES]
-MUJOCO = ["SAC mujoco"]
+MUJOCO = ["SAC mujoco", "TD3 mujoco"]
 REMEMBERING = [*(f"{name} native" for name in MEMORIES), "PPO, GRU classic"]
 
 

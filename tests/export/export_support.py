@@ -1,5 +1,6 @@
 """What the tests of the export share: graphs of plain functions, onnxruntime in process, comparison with JAX."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from perdure.export._passes import at_batch_one, channels_last, name_tensors, si
 from perdure.export._trace import trace
 
 F = np.float32
+FULL = os.environ.get("PERDURE_FUZZ") == "full"  # all cases, however long they take
 Specs = dict[str, tuple[tuple[int, ...], Any]]
 BATCHES = (7, 1)  # 7 is no other dimension of the cases, so that a batch axis taken for another one shows
 

@@ -30,11 +30,7 @@ REFUSED = {
 }
 
 
-def num_observations(kind: str, most: int) -> int:
-    """Of the large one, what time allows."""
-    return min(most // 10, 200) if kind == LARGE else most
-
-
-def can_be_masked(policy: Any) -> bool:
-    """Whether the action space has choices, and the policy looks at the mask."""
-    return policy.action_space.mask_size > 0 and type(policy).__module__.startswith("perdure.")
+def settings_of(kind: str, policy: Any, most: int) -> dict[str, Any]:
+    """How it is exported: with a mask if it has choices and looks at one, over so many observations as time allows."""
+    is_masked = policy.action_space.mask_size > 0 and type(policy).__module__.startswith("perdure.")
+    return {"action_mask": is_masked, "num_observations": min(most // 10, 200) if kind == LARGE else most}

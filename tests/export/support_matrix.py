@@ -1,6 +1,6 @@
 """Writes the table of policy kinds and targets in docs/exporting.md.
 
-    python tests/export/support_matrix.py           # each export proven over 10,000 observations, which takes half an hour
+    python tests/export/support_matrix.py           # each export proven over 10,000 observations, which takes ten minutes
     python tests/export/support_matrix.py 200       # over so many
 
 Each cell is an export, proven in the target's runtime; the same exports are what `test_policies_targets` asserts.
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from export_in_process import InProcessRunner, installed_targets  # noqa: E402
-from exported_kinds import EXPORTED, can_be_masked, num_observations  # noqa: E402
+from exported_kinds import EXPORTED, settings_of  # noqa: E402
 from rich.progress import track  # noqa: E402
 
 import perdure.export._export as exporting  # noqa: E402
@@ -33,10 +33,9 @@ def cell(target: str, result: bool | None) -> str:
     return "quantised" if result and TARGETS[target].precision != "float32" else CELLS[result]
 
 
-def is_proven(policy: Any, targets: list[str], observations: int) -> bool:
+def is_proven(policy: Any, targets: list[str], settings: dict[str, Any]) -> bool:
     try:
         with tempfile.TemporaryDirectory() as folder:
-            settings = {"action_mask": can_be_masked(policy), "num_observations": observations}
             exporting.export(policy, folder, targets, **settings)
     except ExportError as error:
         print(f"{targets}: {error}", file=sys.stderr)
@@ -46,10 +45,11 @@ def is_proven(policy: Any, targets: list[str], observations: int) -> bool:
 
 def results_of(kind: str, observations: int) -> dict[str, bool | None]:
     """True where the export is proven, False where it is refused, None where the target's tools are missing."""
-    policy, here, count = EXPORTED[kind](), installed_targets(), num_observations(kind, observations)
-    if is_proven(policy, here, count):
+    policy, here = EXPORTED[kind](), installed_targets()
+    settings = settings_of(kind, policy, observations)
+    if is_proven(policy, here, settings):
         return dict.fromkeys(COLUMNS) | dict.fromkeys(here, True)
-    return dict.fromkeys(COLUMNS) | {target: is_proven(policy, [target], count) for target in here}
+    return dict.fromkeys(COLUMNS) | {target: is_proven(policy, [target], settings) for target in here}
 
 
 def table(rows: dict[str, dict[str, bool | None]]) -> str:

@@ -1,10 +1,10 @@
 """tanh, exp and sigmoid of the C target, against the C library's in double precision, float by float."""
 
-import os
 from pathlib import Path
 
 import pytest
 from export_c_support import compiler, run
+from export_support import FULL
 
 from perdure.export.c._helpers import helpers_for
 
@@ -69,5 +69,5 @@ def test_the_errors_are_as_stated_on_one_float_in_a_thousand(name, flags, tmp_pa
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_errors_are_as_stated_on_every_float(name, tmp_path):
     """On all of them with PERDURE_FUZZ=full, which takes minutes; on every 61st otherwise."""
-    largest = measure(name, tmp_path, 1 if os.environ.get("PERDURE_FUZZ") == "full" else 61)
+    largest = measure(name, tmp_path, 1 if FULL else 61)
     assert largest <= 1 or name == "fast_exp"

@@ -4,14 +4,13 @@ Hypothesis makes 200 of them, `PERDURE_FUZZ=full` 2,000; where one differs, it s
 A row in which some decision of the policy is closer than float32 can tell (`near_ties`) is a proven tie, not compared.
 """
 
-import os
 from collections import Counter
 
 import numpy as np
 import pytest
 from export_backends import BACKENDS, run_tflite, tfjs_lacks, tflite_lacks
 from export_fuzz import BATCH, INPUTS, build, rows
-from export_support import answers, graph_of, run_onnx, worst_error
+from export_support import FULL, answers, graph_of, run_onnx, worst_error
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from perdure.export._interpret import interpret
@@ -20,7 +19,7 @@ from perdure.export._passes import simplify
 from perdure.export._tolerance import near_ties
 
 PARTS = 10
-GRAPHS = 200 if os.environ.get("PERDURE_FUZZ") == "full" else 20  # in each part
+GRAPHS = 200 if FULL else 20  # in each part
 TOLERANCE = 2e-5
 RUNTIMES = {"onnx": run_onnx, "tflite": run_tflite, **BACKENDS}
 LACKS = {"tflite": tflite_lacks, "tfjs": tfjs_lacks}

@@ -19,6 +19,14 @@ def test_the_bytes_are_proven_in_jax_and_verify(kind, tmp_path):
     assert verify(tmp_path / "deploy").targets[0].max_error <= 1e-5
 
 
+def test_the_largest_of_huge_scores_is_its_own_maximum():
+    """XLA rounds a product that it fuses with a subtraction once, the maximum of such products twice."""
+    rows = [[1.030915, -5.154609e-3, 5.862432e4, 5.715714e5], [-1.941175, 7.272802e-1, 9.623901e5, 9.144204e5]]
+    made = jax_export.deserialize(bytearray(serialized(lower(POLICIES["attention"]()))))
+    answer = made.call({"observation": np.array(rows, np.float32)})["action"]
+    np.testing.assert_array_equal(answer, [[-2, 0], [-2, 0]])
+
+
 def test_any_batch_runs_and_all_platforms_are_there_in_full_precision(tmp_path):
     export(discrete(), tmp_path / "deploy", ["stablehlo"], action_mask=True, num_observations=50)
     made = jax_export.deserialize(bytearray((tmp_path / "deploy" / "policy.stablehlo").read_bytes()))

@@ -1,11 +1,11 @@
 """Every kind of policy exports to every target with proof; those with a memory over 100 steps with resets."""
 
-import os
 from pathlib import Path
 
 import pytest
 from export_in_process import in_process as in_process, installed_targets
-from exported_kinds import EXPORTED, LARGE, REFUSED, can_be_masked, num_observations
+from export_support import FULL
+from exported_kinds import EXPORTED, LARGE, REFUSED, settings_of
 
 from perdure._core import ExportError
 from perdure.export import export
@@ -16,12 +16,11 @@ from policy_kinds import some_slow
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("kind", some_slow(("cnn actor-critic", "liquid soft"), EXPORTED))
 def test_every_kind_of_policy_is_the_same_in_every_target(kind, tmp_path):
-    if kind == LARGE and os.environ.get("PERDURE_FUZZ") != "full":
-        pytest.skip("takes minutes, most of them to compile its weights as C: runs with PERDURE_FUZZ=full")
+    if kind == LARGE and not FULL:
+        pytest.skip("takes minutes: runs with PERDURE_FUZZ=full")
     policy = EXPORTED[kind]()
     targets = [target for target in installed_targets() if (kind, target) not in REFUSED]
-    settings = {"action_mask": can_be_masked(policy), "num_observations": num_observations(kind, 200)}
-    report = export(policy, tmp_path / "policy", targets, **settings)
+    report = export(policy, tmp_path / "policy", targets, **settings_of(kind, policy, 200))
     assert [row.target for row in report.targets] == targets
     assert all(row.ties <= 0.02 * row.observations for row in report.targets)
     is_tied = {row.target for row in report.targets if row.precision == "int8" and row.ties}  # another byte is counted

@@ -194,9 +194,10 @@ def describe_float(value: float) -> Any:
 
 def _dtype_name(dtype: np.dtype, path: str) -> str:
     try:
-        return name_of_dtype(dtype_named(name_of_dtype(dtype)))
+        dtype_named(name_of_dtype(dtype))
     except FileFormatError as error:
         raise TypeError(f"{path}: {error}") from error
+    return name_of_dtype(dtype)
 
 
 def _describe_numpy(value: np.generic | np.ndarray, path: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ._description import (
     describe_entry,
     fields_of,
     fingerprint_of,
-    is_frozen_dataclass,
+    has_fields,
     is_named_tuple,
 )
 from ._errors import FileFormatError
@@ -123,7 +123,7 @@ class _Builder:
             cls = lookup(name, "class")
         except FileFormatError as error:
             raise FileFormatError(f"{where}: {error}") from error
-        if not (issubclass(cls, eqx.Module) or is_frozen_dataclass(cls) or is_named_tuple(cls)):
+        if not has_fields(cls):
             raise FileFormatError(f"{where}: the class {name!r} is no module, frozen dataclass or named tuple.")
         wanted = fields_of(cls)
         pairs = [

@@ -1,16 +1,19 @@
 """How a file's content is told from any other.
 
 Up to 16 MiB by its SHA-256, as `sha256sum` prints it. Of more, threads take in 16 MiB each, and what counts is the SHA-256 of
-their binary digests, one after the other: a processor without instructions for SHA-256 takes longer over it than the disk.
+their binary digests, one after the other: a processor without instructions for SHA-256 takes longer over it than the disk. The
+entry of a content that was cut says so by `pieces`; one without it is of the whole, however long, as it was at first.
 """
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from typing import Any
 
 PIECE = 2**24  # bytes
+WORTH_A_THREAD = 2**20
 Chunk = bytes | memoryview
 
 
@@ -37,27 +40,27 @@ def sha256_of(piece: list[memoryview]) -> bytes:
     return digest.digest()
 
 
-def start_digest(chunks: Iterable[Chunk]) -> Callable[[], dict[str, Any]]:
+def start_digest(chunks: list[Chunk], *, in_pieces: bool = True) -> Callable[[], dict[str, Any]]:
     """Begin to take in a content, beside what the caller does now; the function that comes back waits for its entry."""
-    pieces = list(pieces_of(chunks))
-    size = sum(len(part) for piece in pieces for part in piece)
-    if len(pieces) < 2:
-        entry = {"size": size, "sha256": sha256_of(pieces[0] if pieces else []).hex()}
-        return lambda: entry
-    pool = ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1))
-    try:
-        digests: Iterable[bytes] = pool.map(sha256_of, pieces)
-    except RuntimeError:  # the interpreter is ending, and starts no more threads
-        digests = [sha256_of(piece) for piece in pieces]
+    pieces = list(pieces_of(chunks)) if in_pieces else [[memoryview(chunk) for chunk in chunks]]
+    size = sum(map(len, chunks))
+    digests: Iterable[bytes] = map(sha256_of, pieces)
+    pool = None
+    if size >= WORTH_A_THREAD:
+        pool = ThreadPoolExecutor(min(len(pieces), os.cpu_count() or 1))
+        with suppress(RuntimeError):  # the interpreter is ending, and starts no more threads
+            digests = pool.map(sha256_of, pieces)
 
     def finish() -> dict[str, Any]:
-        with pool:
-            whole = hashlib.sha256(b"".join(digests)).hexdigest()
-        return {"size": size, "sha256": whole, "pieces": PIECE}
+        with pool or nullcontext():
+            parts = list(digests)
+        if len(parts) > 1:
+            return {"size": size, "sha256": hashlib.sha256(b"".join(parts)).hexdigest(), "pieces": PIECE}
+        return {"size": size, "sha256": (parts or [sha256_of([])])[0].hex()}
 
     return finish
 
 
-def entry_of(content: Chunk) -> dict[str, Any]:
+def entry_of(content: Chunk, *, in_pieces: bool = True) -> dict[str, Any]:
     """What tells a content from any other: its size, its digest, and, if it was cut, where."""
-    return start_digest([content])()
+    return start_digest([content], in_pieces=in_pieces)()

@@ -347,7 +347,7 @@ def read_tensors(path: Path, entry: Any) -> dict[str, Any]:
         if not isinstance(entry, dict) or entry.get("size") != size or size == 0:
             raise FileFormatError(f"{path}: not what was saved with metadata.json: {size} bytes. Take another copy.")
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if entry != entry_of(memoryview(content)):
+        if entry != entry_of(memoryview(content), in_pieces="pieces" in entry):
             raise FileFormatError(f"{path}: not what was saved with metadata.json: SHA-256 differs. Take another copy.")
         try:
             tensors, metadata, start = read_header(file, size)

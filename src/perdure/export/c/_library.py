@@ -15,7 +15,7 @@ HEAD = """\
 #else
 #define PERDURE_EXPORT PERDURE_C
 #endif"""
-ONE = """\
+RUN_ROW = """\
 struct perdure_row { const void *const *in; void *const *out; void *work; };
 PERDURE_EXPORT int32_t perdure_run_row(const struct perdure_row *row) {
     return perdure_run(1, row->in, row->out, row->work);
@@ -73,7 +73,7 @@ def library_part(interface: Interface) -> str:
             "    }",
             "    return lost;",
             "}",
-            ONE,
+            RUN_ROW,
             "#endif /* PERDURE_LIBRARY */",
         ]
     )

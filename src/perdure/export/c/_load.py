@@ -47,11 +47,12 @@ class Library:
         if not path.is_file():
             raise FileNotFoundError(f"{path.name} does not exist. Make it with perdure.export.c.build('policy.c').")
         library = ctypes.CDLL(str(path.resolve()))
-        if not hasattr(library, "perdure_ports"):
-            raise ValueError(
-                f"{path.name} has no function perdure_ports. Build it with perdure.export.c.build, or give your compiler "
-                "-DPERDURE_LIBRARY."
-            )
+        for entry in ("perdure_ports", "perdure_run_row"):
+            if not hasattr(library, entry):
+                raise ValueError(
+                    f"{path.name} has no function {entry}. Build it with perdure.export.c.build, or give your compiler "
+                    "-DPERDURE_LIBRARY; if an earlier version wrote its policy.c, export that again first."
+                )
         library.perdure_ports.restype = ctypes.POINTER(ctypes.c_char_p)
         lines = itertools.takewhile(lambda line: line is not None, library.perdure_ports())
         ports = [read_port(line.decode()) for line in lines]
