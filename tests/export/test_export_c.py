@@ -231,10 +231,15 @@ def test_the_loader_refuses_what_does_not_fit(tmp_path):
         load(tmp_path / "policy.dll")
 
 
-def test_a_library_built_without_its_entries_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("flags", "missing"),
+    [((), "perdure_ports"), (("-DPERDURE_LIBRARY", "-Dperdure_run_row=of_an_earlier_version"), "perdure_run_row")],
+    ids=["all", "one"],
+)
+def test_a_library_built_without_its_entries_is_named(flags, missing, tmp_path):
     source = write(tmp_path, discrete())
-    run(*compiler("gcc"), "-shared", "-fPIC", source, "-o", tmp_path / "policy.so", "-lm")
-    with pytest.raises(ValueError, match=r"no function perdure_ports.*-DPERDURE_LIBRARY"):
+    run(*compiler("gcc"), "-shared", "-fPIC", *flags, source, "-o", tmp_path / "policy.so", "-lm")
+    with pytest.raises(ValueError, match=rf"no function {missing}.*-DPERDURE_LIBRARY"):
         load(tmp_path / "policy.so")
 
 
