@@ -1,7 +1,7 @@
 """A headless Chromium that answers messages, as Node does in `_javascript`. It needs numpy and Chromium alone.
 
-A small server on this machine gives it one page. The page asks for the next message, runs the model and posts the
-answer. Files come from the folders named in `mounts`.
+A small server on this machine gives it one page. The page posts the answer to a message, which at first is none, and gets
+the next message for it. Files come from the folders named in `mounts`.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
 ANSWER_SECONDS = 300
-WAIT_SECONDS = 20  # how long the page's question for a message stays open
+WAIT_SECONDS = 20  # how long the page waits for a message until it asks again
 TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 PAGE = b"""<!doctype html><meta charset="utf-8"><title>Perdure</title>
 <script type="importmap">{"imports": {"@litertjs/wasm-utils": "/modules/@litertjs/wasm-utils/dist/index.js"}}</script>
@@ -39,11 +39,9 @@ const failed = (error) => () => { throw error; };
 const { open } = await import("/opener/OPENER").catch((error) => ({ open: failed(error) }));
 const models = {};
 try {
-  for (;;) {
-    const reply = await fetch("/next");
-    if (reply.status === 204) continue;
-    const body = await answer(decode(new Uint8Array(await reply.arrayBuffer())), open, models);
-    await fetch("/answer", { method: "POST", body });
+  for (let body = null; ; ) {
+    const reply = await fetch("/next", { method: "POST", body });
+    body = reply.status === 204 ? null : await answer(decode(new Uint8Array(await reply.arrayBuffer())), open, models);
   }
 } finally {
   close(); // nobody is left who asks: this ends Chromium
@@ -62,7 +60,10 @@ def missing_chromium() -> str | None:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Files below the mounts, `/next` and `/answer`."""
+    """Files below the mounts, and `/next`."""
+
+    protocol_version = "HTTP/1.1"  # one connection for all messages
+    disable_nagle_algorithm = True  # which would hold each body back for 40 ms
 
     def __init__(self, *arguments: Any, browser: "Browser"):
         self.browser = browser
@@ -83,11 +84,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/":
             self.reply(200, PAGE.replace(b"OPENER", self.browser.opener.name.encode()), "text/html")
-        elif path == "/next":
-            try:
-                self.reply(200, self.browser.messages.get(timeout=WAIT_SECONDS))
-            except queue.Empty:
-                self.reply(204)
         else:
             self.file(path)
 
@@ -101,8 +97,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.reply(200, found.read_bytes(), TYPES.get(found.suffix, "application/octet-stream"))
 
     def do_POST(self) -> None:
-        self.browser.answers.put(self.rfile.read(int(self.headers["Content-Length"])))
-        self.reply(204)
+        answer = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if answer:
+            self.browser.answers.put(answer)
+        try:
+            self.reply(200, self.browser.messages.get(timeout=WAIT_SECONDS))
+        except queue.Empty:
+            self.reply(204)
 
 
 class Browser:
