@@ -44,9 +44,10 @@ def sampled(
 ) -> tuple[Float[Array, "batch size"], Float[Array, " batch"]]:
     """A normalised action for each step, and its log-probability; `look` is `batch.now` or `batch.after`.
 
-    Gradients flow through both (Haarnoja et al. 2018, arXiv:1812.05905, eq. 8).
+    Gradients flow through both (Haarnoja et al. 2018, arXiv:1812.05905, eq. 8). With gSDE no noise is held over these steps,
+    so each action has its own, and only as much as it needs.
     """
-    distribution = look(policy.distribution)
+    distribution = jax.vmap(lambda d: d.marginal())(look(policy.distribution))
     raw_action = jax.vmap(lambda d, n: d.from_noise(n))(distribution, noise)
     return policy.normalized_action(raw_action), jax.vmap(lambda d, u: d.log_prob(u))(distribution, raw_action)
 
@@ -110,7 +111,8 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
     def update(
         self, learner: SoftLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
     ) -> tuple[SoftLearner, dict[str, Array], Float[Array, " batch"]]:
-        noise_target, noise_policy = learner.policy.noise((2, batch.reward.size), key=key)  # at once: half the time
+        # both at once: half the time
+        noise_target, noise_policy = learner.policy.noise((2, batch.reward.size), is_marginal=True, key=key)
         alpha, optimizer = jnp.exp(learner.log_temperature), self.optimizer()
         slow = Soft(learner.policy, with_parameters(learner.critics, learner.critics_target), alpha)
         y = apart(lambda: self.targets(slow, batch, noise_target), iteration)

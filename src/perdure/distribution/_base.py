@@ -27,6 +27,10 @@ class AbstractDistribution(eqx.Module):
     def from_noise(self, noise: Float[Array, "..."]) -> Any:
         """The raw action that `noise` stands for."""
 
+    def marginal(self) -> "AbstractDistribution":
+        """The same distribution of this one action, for where no noise is held over several: made of as little as can be."""
+        return self
+
     def sample(self, *, key: Key[Array, ""]) -> Any:
         """A random raw action."""
         return self.from_noise(self.noise(key=key))

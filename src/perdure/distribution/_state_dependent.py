@@ -33,7 +33,6 @@ class StateDependentNormal(AbstractDistribution):
     squash: bool = eqx.field(static=True, default=False)
 
     def marginal(self) -> Normal | SquashedNormal:
-        """The distribution at this one step."""
         variance = jnp.square(self.features) @ jnp.exp(2 * self.log_std)
         log_std = 0.5 * jnp.log(variance + LEAST_VARIANCE)
         return (SquashedNormal if self.squash else Normal)(self.mean, log_std)

@@ -54,18 +54,24 @@ class AbstractStochasticPolicy(AbstractPolicy[StateType, ActType, ObsType, MaskT
         state, distribution = self.distribution(state, observation, action_mask)
         return state, self.environment_action(distribution.from_noise(noise))
 
-    def noise(self, shape: tuple[int, ...] = (), *, key: Key[Array, ""]) -> Float[Array, "..."]:
-        """The random numbers that a sampled action is made of, for `shape` of them; see `AbstractDistribution.noise`."""
-        return self._shape_of_distribution(shape).noise(key=key)
+    def noise(
+        self, shape: tuple[int, ...] = (), *, is_marginal: bool = False, key: Key[Array, ""]
+    ) -> Float[Array, "..."]:
+        """The random numbers that a sampled action is made of, for `shape` of them; see `AbstractDistribution.noise`.
+
+        With `is_marginal` for the marginals of the distributions.
+        """
+        return self._shape_of_distribution(shape, is_marginal=is_marginal).noise(key=key)
 
     @property
     def noise_kind(self) -> Literal["uniform", "normal"]:
         """What `noise` draws: numbers uniform in (0, 1), or standard normal ones."""
         return self._shape_of_distribution(()).noise_kind
 
-    def _shape_of_distribution(self, shape: tuple[int, ...]) -> AbstractDistribution:
+    def _shape_of_distribution(self, shape: tuple[int, ...], *, is_marginal: bool = False) -> AbstractDistribution:
         def distributions() -> AbstractDistribution:
             one = self.distribution(self.reset(key=jax.random.key(0)), self.observation_space.canonical())[1]
+            one = one.marginal() if is_marginal else one
             return jax.tree.map(lambda x: jnp.broadcast_to(x, (*shape, *x.shape)), one)
 
         return jax.eval_shape(distributions)
