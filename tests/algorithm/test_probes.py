@@ -133,7 +133,16 @@ def value(state, observation):
     ],
 )
 def test_the_probe_is_solved(name, continuous, skill):
-    state, env = learned(name, OneOf(skill, continuous=continuous)), SKILLS[skill](continuous=continuous)
+    check_solved(learned(name, OneOf(skill, continuous=continuous)), SKILLS[skill](continuous=continuous))
+
+
+def test_a_policy_that_explores_by_gsde_solves_the_probe_that_needs_all():
+    env = probe.ActOnObservation(continuous=True)
+    check_solved(learned("SAC", env, policy_settings={"gsde_interval": 4, "initial_log_std": -1.0}), env)
+
+
+def check_solved(state, env):
+    """The values that the learner has learned are right, and so are the actions, where there are right ones."""
     states, observations = states_of(env)
     expected = jax.vmap(lambda s: env.expected_value(s, DISCOUNT))(states)
     np.testing.assert_allclose(jax.vmap(lambda o: value(state, o))(observations), expected, atol=0.1)

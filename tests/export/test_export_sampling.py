@@ -91,8 +91,7 @@ def test_continuous_actions_have_the_policys_distribution(settings, target, tmp_
     policy = policy_for(WIDE, initial_log_std=-1.0, **settings)
     actions = sampled(target, policy, tmp_path / "deploy").astype(float)
     raw = np.arctanh(actions / 100) if settings.get("squash") else actions
-    normal = policy.distribution(None, ROW)[1]
-    normal = normal.marginal() if "gsde_interval" in settings else normal
+    normal = policy.distribution(None, ROW)[1].marginal()
     for k in range(2):
         law = scipy.stats.norm(float(normal.mean[k]), float(jnp.exp(normal.log_std[k])))
         assert scipy.stats.kstest(raw[:, k], law.cdf).pvalue > 1e-3

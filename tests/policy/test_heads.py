@@ -119,6 +119,16 @@ def test_one_draw_of_noise_is_held_for_the_interval():
     assert len(np.unique(free[:, 0])) == 10
 
 
+def test_marginal_noise_has_one_number_for_each_entry_of_the_action():
+    for kind in ("mlp soft, gSDE", "mlp soft"):
+        policy = make(kind)
+        assert policy.noise((3,), is_marginal=True, key=jr.key(0)).shape == (3, 2)
+        np.testing.assert_array_equal(
+            policy.noise(is_marginal=True, key=jr.key(0)),
+            policy.distribution(None, X)[1].marginal().noise(key=jr.key(0)),
+        )
+
+
 def test_a_q_function_takes_the_normalised_action_beside_the_features():
     q = QFunction(VECTOR, FORCE, num_outputs=3, hidden_sizes=(8,), key=jr.key(0))
     action = jnp.array([0.5, -0.5])
