@@ -38,12 +38,12 @@ LEARNERS = {
     "A2C": (A2C(**ON, anneal_timesteps=60_000, entropy_weight=0.0), MLPActorCriticPolicy, FAITHFUL, 60_000),
     "REINFORCE": (REINFORCE(**ON, anneal_timesteps=60_000), MLPActorCriticPolicy, FAITHFUL, 60_000),
     "DQN": (DQN(**Q), MLPQPolicy, {}, 10_000),
-    "QRDQN": (QRDQN(**Q), MLPQuantileQPolicy, {"num_quantiles": 5}, 20_000),
-    "DiscreteSAC": (DiscreteSAC(**OFF, temperature=0.01), MLPSACPolicy, {}, 20_000),
+    "QRDQN": (QRDQN(**Q), MLPQuantileQPolicy, {"num_quantiles": 5}, 12_000),
+    "DiscreteSAC": (DiscreteSAC(**OFF, temperature=0.01), MLPSACPolicy, {}, 12_000),
     "DDPG": (DDPG(**OFF), MLPDeterministicPolicy, {}, 20_000),
     "TD3": (TD3(**OFF, target_noise=0.05), MLPDeterministicPolicy, {}, 20_000),
-    "SAC": (SAC(**OFF, temperature=0.001), MLPSACPolicy, {}, 20_000),
-    "TQC": (TQC(**OFF, temperature=0.001, num_quantiles=5, num_dropped=0), MLPSACPolicy, {}, 20_000),
+    "SAC": (SAC(**OFF, temperature=0.001), MLPSACPolicy, {}, 12_000),
+    "TQC": (TQC(**OFF, temperature=0.001, num_quantiles=5, num_dropped=0), MLPSACPolicy, {}, 12_000),
 }
 SKILLS = {
     "constant value": probe.ConstantValue,
