@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from jax import random as jr
 
 from perdure.algorithm import gae, n_step, polyak, quantile_huber, td_target
 from perdure.algorithm._rollout import Transition
@@ -79,6 +81,24 @@ def test_quantile_huber_by_hand():
     # samples at 0.5 and -2: for tau = 1/4 at 0: delta = 0.5 (1/8, above) and -2 (1.5, below, so 1 - tau)
     low = quantile_huber(jnp.array([0.0, 0.0]), jnp.array([0.5, -2.0]))[0]
     assert low == pytest.approx((0.25 * 0.125 + 0.75 * 1.5) / 2)
+
+
+def test_quantile_huber_and_its_gradient_are_those_of_the_formula():
+    def formula(quantiles, target):
+        tau = (jnp.arange(5) + 0.5) / 5
+        delta = target[None, :] - quantiles[:, None]
+        return (jnp.abs(tau[:, None] - (delta < 0)) * optax.huber_loss(delta)).mean(1)
+
+    def loss_and_gradient(function):
+        return jax.value_and_grad(lambda q: (weight * jax.vmap(function)(q, target)).sum())(quantiles)
+
+    quantiles, target, weight = (
+        3 * jr.normal(k, (8, n)) for k, n in zip(jr.split(jr.key(0), 3), (5, 7, 5), strict=True)
+    )
+    (loss, gradient), (wanted_loss, wanted_gradient) = map(loss_and_gradient, (quantile_huber, formula))
+    np.testing.assert_allclose(loss, wanted_loss, rtol=1e-5)
+    np.testing.assert_allclose(gradient, wanted_gradient, atol=1e-5)
+    assert (jnp.abs(wanted_gradient) > 0.01).mean() > 0.9
 
 
 def test_quantile_regression_finds_the_quantiles_of_its_samples():
