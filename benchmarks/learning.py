@@ -451,7 +451,12 @@ def print_table(cases: list[Case]) -> None:
         numbers = [f"{x:.1f}" for x in (ours.mean(), trim_mean(ours, 0.25), ours.std(), ours.min())]
         target = f"{'<=' if case.at_most else '>='} {case.target:g}"
         words = verdict(case, ours, theirs)
-        table.add_row(case.name, f"{case.steps:,}", *numbers, seconds[0], *peer, seconds[1], target, words)
+        fewer = (
+            f" (SB3: {len(theirs)} of {SEEDS['sb3']} seeds)"
+            if theirs is not None and len(theirs) < SEEDS["sb3"]
+            else ""
+        )
+        table.add_row(case.name + fewer, f"{case.steps:,}", *numbers, seconds[0], *peer, seconds[1], target, words)
     Console(width=220).print(table)
     commits = sorted({run["commit"] for case in cases for run in done.get((case.name, "perdure"), [])})
     print(f"Ours at {', '.join(commits)}.")
