@@ -104,6 +104,12 @@ def test_gsde_explores_on_what_the_last_layer_sees_and_does_not_train_it(kind):
     assert [jax.tree_util.keystr(path).split(".")[-1] for path in used] == ["log_std"]
 
 
+def test_the_means_of_a_soft_actor_with_gsde_stay_where_tanh_has_a_slope():
+    policy = make("mlp soft, gSDE")
+    policy = eqx.tree_at(lambda p: p.network.layers[-1].bias, policy, jnp.array([3.0, -50.0]))
+    np.testing.assert_array_equal(policy.distribution(None, X)[1].mean, [2.0, -2.0])
+
+
 def test_the_action_begins_with_the_spread_that_was_asked_for_where_features_are_of_unit_size():
     policy = MLPActorCriticPolicy(Spaces(VECTOR, FORCE), gsde_interval=4, initial_log_std=-1.0, key=jr.key(0))
     distribution = policy.head.distribution(jnp.zeros(2), None, jnp.ones(64))

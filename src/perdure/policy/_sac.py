@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from perdure._core import register
 from perdure.distribution import AbstractDistribution, Categorical, SquashedNormal, StateDependentNormal
-from perdure.network import MLP, Activation, Initialization
+from perdure.network import MLP, Activation, Bounded, Initialization
 from perdure.space import AbstractSpace, Box, Discrete
 
 from ._abstract_stochastic import AbstractSACPolicy
@@ -21,6 +21,7 @@ from ._head import initial_spread
 from ._spaces import HasSpaces, check_bounded, rescaled, spaces_of
 
 LOG_STD = (-20.0, 2.0)  # bounds of the natural logarithm of the standard deviation
+MEAN = 2.0  # bound of the means with gSDE, before tanh
 
 
 class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
@@ -28,11 +29,11 @@ class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
 
     For a Box the network gives the means, then the logarithms of the standard deviations, which are clipped to
     [-20, 2]; for Discrete it gives logits. With `gsde_interval` a Box is explored by gSDE (see `StateDependentNormal`)
-    on what the last layer sees: the network gives means alone, and `log_std` is learned. One draw is held for that many
-    steps (see `held_noise`).
+    on what the last layer sees: the network gives means alone, clipped to [-2, 2] so that tanh keeps a slope, and `log_std`
+    is learned. One draw is held for that many steps (see `held_noise`).
 
-    Source: Haarnoja et al. 2018, arXiv:1812.05905, appendix C, and the authors' code for the bounds; for discrete
-    actions Christodoulou 2019, arXiv:1910.07207.
+    Source: Haarnoja et al. 2018, arXiv:1812.05905, appendix C, and the authors' code for the bounds; those of the means from
+    Stable-Baselines3 (`clip_mean`); for discrete actions Christodoulou 2019, arXiv:1910.07207.
 
     Raises: TypeError for another action space, ValueError if a side of the Box has no bound, or for gSDE without a Box.
     """
@@ -73,6 +74,7 @@ class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
             outputs,
             tuple(hidden_sizes),
             activation,
+            final_activation=Bounded(-MEAN, MEAN) if gsde_interval is not None else jax.nn.identity,
             initialization=architecture.initialization,
             final_gain=0.01,
             key=key_network,
