@@ -194,7 +194,7 @@ MEMORIES = {
     "REINFORCE, GRU": ("REINFORCE", RecurrentActorCriticPolicy, RECURRENT | FAITHFUL, 60_000),
     "DQN, GRU": ("DQN", RecurrentQPolicy, RECURRENT, 10_000),
     "DDPG, GRU": ("DDPG", RecurrentDeterministicPolicy, RECURRENT, 14_000),
-    "TD3, GRU": ("TD3", RecurrentDeterministicPolicy, RECURRENT, 20_000),
+    "TD3, GRU": ("TD3", RecurrentDeterministicPolicy, RECURRENT, 40_000),
     "SAC, GRU": ("SAC", RecurrentSACPolicy, RECURRENT, 14_000),
 }
 
