@@ -22,14 +22,13 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the first process of the run; the
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
-if version("jaxlib").startswith("0.10."):  # one that does not know the flag would end the run
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
-
 import jax  # reads these
 from jaxtyping import install_import_hook
 
-jax.devices()  # reads the flags, which processes started by tests are not to see
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "").replace(" --xla_cpu_use_fusion_emitters=false", "")
+with pytest.MonkeyPatch.context() as patch:  # processes that tests start are not to see the flag
+    if version("jaxlib").startswith("0.10."):  # one that does not know it would end the run
+        patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false")
+    jax.devices()  # reads it
 jax.config.update("jax_disable_most_optimizations", True)
 ROOMS = ("algorithm", "callback", "distribution", "env", "evaluation", "models", "network", "policy", "space")
 install_import_hook([f"perdure.{room}" for room in ROOMS], "beartype.beartype")
