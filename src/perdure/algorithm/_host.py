@@ -89,10 +89,11 @@ def run_on_host(
     arrays, progress = program.pack(state), Progress(state.rollout)
     metrics: list[Metrics] = []
     episodes_ended: list[np.ndarray] = []
+    num_iterations, num_episodes = int(iterations), float(episodes)  # to compare JAX arrays would cost a call each
     done, start = 0, np.zeros(env.num_envs, np.int32)
     now = env.observation, env.action_mask, progress.begins
     tape, action = act(program, arrays, blank_tape(program, arrays), start, *now)
-    while len(metrics) < iterations and done < episodes:
+    while len(metrics) < num_iterations and done < num_episodes:
         tape, seen, ended = collect_on_host(program, arrays, tape, action, env, progress)
         now = env.observation, env.action_mask, progress.begins
         arrays, tape, action, measured = learn(program, arrays, tape, seen, *now)
@@ -140,8 +141,7 @@ def standing_at(env: HostEnv, state: Any) -> Any:
 
 def with_rollout(state: Any, **fields: Any) -> Any:
     """The state with these fields of its rollout, as JAX arrays."""
-    rollout = dataclasses.replace(state.rollout, **jax.tree.map(jnp.array, fields))
-    return eqx.tree_at(lambda s: s.rollout, state, rollout)
+    return dataclasses.replace(state, rollout=dataclasses.replace(state.rollout, **jax.tree.map(jnp.array, fields)))
 
 
 def check_num_envs(algorithm: Any, env: HostEnv) -> None:
