@@ -59,9 +59,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
     learning_rate: float = 3e-4
     critic_learning_rate: float | None = None  # of critics beside the policy; None: as `learning_rate`
     anneal_timesteps: int | None = None  # environment steps over which learning rates fall linearly to zero
-    optimizer_name: str = (
-        "adam"  # of all networks: adabelief, adam, adamw, lion, nadam, rmsprop or sgd, as optax has them
-    )
+    optimizer_name: str = "adam"  # of all networks: adabelief, adam, adamw, lion, nadam, rmsprop or sgd
     num_envs: int = 1
     num_steps: int = 1  # of each environment between two rounds of updates
     num_updates: int = 1  # in one round
@@ -73,9 +71,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
     n_step: int = 1  # rewards in a target, before the value of what comes after them
     max_gradient_norm: float | None = None  # of all gradients of one network together
     normalize_reward: bool = False  # by the running deviation of the discounted return
-    priority_exponent: float = (
-        0.0  # alpha of prioritised replay: how much more what surprised is replayed; 0: not at all
-    )
+    priority_exponent: float = 0.0  # alpha of prioritised replay: what surprised is replayed more; 0: is not
     importance_exponent: float = 0.4  # beta at the start: how much of that is made good in the loss
     importance_timesteps: int = 100_000  # environment steps until beta is 1
     sequence_length: int = 16  # steps that a memory learns from at once
