@@ -66,7 +66,7 @@ def chi_square(counts, p):
 def test_choices_come_with_the_policys_probabilities_and_barred_ones_never(target, tmp_path):
     policy, mask = policy_for(Discrete(5, start=2)), np.array([1, 1, 0, 1, 1], bool)
     logits = policy.distribution(None, ROW, jnp.asarray(mask))[1].logits
-    p = scipy.special.softmax(np.asarray(logits, np.float64))  # in single precision it sums to less than chi_square wants
+    p = scipy.special.softmax(np.asarray(logits, np.float64))  # float32 sums to less than chi_square wants
     assert p[mask].max() > 2 * p[mask].min()  # else the test could not see a wrong distribution
     actions = sampled(target, policy, tmp_path / "deploy", mask)
     assert chi_square(np.bincount(actions - 2, minlength=5), p) > 1e-3
