@@ -125,7 +125,7 @@ Q_CARTPOLE_SB3 = {"learning_rate": 2.3e-3, "batch_size": 64, "buffer_size": 50_0
     "exploration_final_eps": 0.04,
     "exploration_fraction": 0.16,
 }
-DQN_CARTPOLE = {"learning_rate": 1e-3, "batch_size": 64, "capacity": 100_000, "learning_starts": 1_000} | {
+DQN_CARTPOLE = {"learning_rate": 5e-4, "batch_size": 64, "capacity": 100_000, "learning_starts": 1_000} | {
     "num_envs": 1,
     "num_steps": 4,
     "num_updates": 2,
@@ -134,7 +134,7 @@ DQN_CARTPOLE = {"learning_rate": 1e-3, "batch_size": 64, "capacity": 100_000, "l
     "exploration_timesteps": 16_000,
     "anneal_timesteps": 100_000,
 }
-DQN_CARTPOLE_SB3 = {"learning_rate": 1e-3, "batch_size": 64, "buffer_size": 100_000, "learning_starts": 1_000} | {
+DQN_CARTPOLE_SB3 = {"learning_rate": 5e-4, "batch_size": 64, "buffer_size": 100_000, "learning_starts": 1_000} | {
     "train_freq": 4,
     "gradient_steps": 2,
     "target_update_interval": 500,
@@ -390,7 +390,7 @@ CASES = [
     Case(
         "PPO with convolutions, catch 12 x 12",
         Catch(),
-        PPO(learning_rate=1e-3, num_envs=16, num_steps=32),
+        PPO(learning_rate=1e-3, num_envs=16, num_steps=32, num_epochs=10, anneal_timesteps=60_000),
         CNNActorCriticPolicy,
         {"convolutions": Convolutions(64, (16, 16), (3, 3), (2, 1))},
         60_000,
