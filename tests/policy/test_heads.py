@@ -87,7 +87,7 @@ def test_a_discrete_soft_actor_has_indices_for_raw_and_normalised_actions():
 
 
 @pytest.mark.parametrize("kind", ["mlp actor-critic, squash, gSDE", "mlp soft, gSDE"])
-def test_gsde_explores_on_what_the_last_layer_sees_and_does_not_train_it(kind):
+def test_gsde_explores_on_what_the_last_layer_sees_and_trains_it_in_soft_actors_only(kind):
     policy = make(kind)
     network = policy.network if kind == "mlp soft, gSDE" else policy.actor
     _, distribution = policy.distribution(None, X)
@@ -100,8 +100,11 @@ def test_gsde_explores_on_what_the_last_layer_sees_and_does_not_train_it(kind):
         return policy.distribution(None, X)[1].marginal().log_std.sum()
 
     gradient = jax.tree.map(lambda g: bool((g != 0).any()), split_trainable(eqx.filter_grad(spread)(policy))[0])
-    used = [path for path, is_used in jax.tree_util.tree_flatten_with_path(gradient)[0] if is_used]
-    assert [jax.tree_util.keystr(path).split(".")[-1] for path in used] == ["log_std"]
+    used = {
+        jax.tree_util.keystr(path) for path, is_used in jax.tree_util.tree_flatten_with_path(gradient)[0] if is_used
+    }
+    hidden = {f".network.layers[{i}].{name}" for i in range(len(network.layers) - 1) for name in ("weight", "bias")}
+    assert used == ({".log_std"} | hidden if kind == "mlp soft, gSDE" else {".head.log_std"})
 
 
 def test_the_means_of_a_soft_actor_with_gsde_stay_where_tanh_has_a_slope():

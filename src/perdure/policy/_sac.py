@@ -29,11 +29,12 @@ class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
 
     For a Box the network gives the means, then the logarithms of the standard deviations, which are clipped to
     [-20, 2]; for Discrete it gives logits. With `gsde_interval` a Box is explored by gSDE (see `StateDependentNormal`)
-    on what the last layer sees: the network gives means alone, clipped to [-2, 2] so that tanh keeps a slope, and `log_std`
-    is learned. One draw is held for that many steps (see `held_noise`).
+    on what the last layer sees, which the noise trains too: the network gives means alone, clipped to [-2, 2] so that tanh
+    keeps a slope, and `log_std` is learned. One draw is held for that many steps (see `held_noise`).
 
-    Source: Haarnoja et al. 2018, arXiv:1812.05905, appendix C, and the authors' code for the bounds; those of the means from
-    Stable-Baselines3 (`clip_mean`); for discrete actions Christodoulou 2019, arXiv:1910.07207.
+    Source: Haarnoja et al. 2018, arXiv:1812.05905, appendix C, and the authors' code for the bounds; those of the means and
+    the gradient of the noise from Stable-Baselines3, whose authors are those of gSDE (`clip_mean`, `learn_features=True`);
+    for discrete actions Christodoulou 2019, arXiv:1910.07207.
 
     Raises: TypeError for another action space, ValueError if a side of the Box has no bound, or for gSDE without a Box.
     """
@@ -93,7 +94,7 @@ class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
                 f"action_mask given, but action_space is {self.action_space}, which has no choices to bar."
             )
         if self.log_std is not None:
-            return state, StateDependentNormal(outputs, jax.lax.stop_gradient(features), self.log_std, squash=True)
+            return state, StateDependentNormal(outputs, features, self.log_std, squash=True)
         mean, log_std = jnp.split(outputs, 2)
         return state, SquashedNormal(mean, jnp.clip(log_std, *LOG_STD))
 
