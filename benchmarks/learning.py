@@ -390,10 +390,10 @@ CASES = [
     Case(
         "PPO with convolutions, catch 12 x 12",
         Catch(),
-        PPO(learning_rate=1e-3, num_envs=16, num_steps=32, num_epochs=10, anneal_timesteps=120_000),
+        PPO(learning_rate=1e-3, num_envs=16, num_steps=32, num_epochs=10, anneal_timesteps=60_000),
         CNNActorCriticPolicy,
         {"convolutions": Convolutions(64, (16, 16), (3, 3), (2, 1))},
-        120_000,
+        60_000,
         0.95,
     ),
 ]
