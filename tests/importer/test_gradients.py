@@ -91,3 +91,19 @@ def test_an_actor_critic(algorithm, action, settings, tmp_path):
         return (0.7 * log_prob + 0.2 * value - 1.3 * entropy).sum()
 
     check_gradients(model.policy, policy, eqx.filter_grad(loss)(policy))
+
+
+@pytest.mark.parametrize(("algorithm", "action"), [("DQN", "discrete"), ("DDPG", "continuous"), ("TD3", "continuous")])
+def test_values_and_deterministic_actions(algorithm, action, tmp_path):
+    model, policy = model_and_policy(Case(algorithm, "MlpPolicy", "box", action, SMALL), tmp_path)
+    observation = np.random.default_rng(0).normal(size=(ROWS, 5)).astype(np.float32)
+    module = model.q_net if algorithm == "DQN" else model.actor
+    output = module(torch.as_tensor(observation))
+    slopes = np.arange(1, 1 + output.shape[1], dtype=np.float32)
+    (output @ torch.as_tensor(slopes)).sum().backward()
+
+    def loss(policy):
+        answer = policy.q_values if algorithm == "DQN" else policy.actor
+        return (jax.vmap(lambda o: answer(None, o)[1])(observation) @ slopes).sum()
+
+    check_gradients(module, policy, eqx.filter_grad(loss)(policy))
