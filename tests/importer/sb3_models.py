@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -113,6 +114,12 @@ def make_model(case: Case, env: Any = None) -> Any:
     model = cls(case.policy, env, **settings, **kwargs, **case.model_kwargs)
     randomize(model.policy, np.random.default_rng(1))
     return model
+
+
+def saved(model: Any, folder: Path) -> Path:
+    """The file of a model."""
+    model.save(folder / "model.zip")
+    return folder / "model.zip"
 
 
 def sample(space: Any, count: int, seed: int = 0) -> Any:

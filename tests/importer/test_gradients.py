@@ -10,7 +10,7 @@ pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
 pytest.importorskip("sb3_contrib", reason="needs sb3-contrib")
 
 import torch
-from sb3_models import SMALL, Case, make_model, sample
+from sb3_models import SMALL, Case, make_model, sample, saved
 
 from perdure.importer import load_sb3
 
@@ -21,8 +21,7 @@ ROWS = 6
 
 def model_and_policy(case, folder):
     model = make_model(case)
-    model.save(folder / "model.zip")
-    return model, load_sb3(folder / "model.zip")
+    return model, load_sb3(saved(model, folder))
 
 
 def check_gradients(module, policy, gradient):

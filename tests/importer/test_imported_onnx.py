@@ -87,15 +87,14 @@ def test_images_that_are_normalised_before_convolutions_are_saved_and_exported(t
     pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
     pytest.importorskip("sb3_contrib", reason="needs sb3-contrib")
     from sb3_cases import case
-    from sb3_models import make_model, near_statistics, normalized_world, predict
+    from sb3_models import make_model, near_statistics, normalized_world, predict, saved
 
     model_case = case("TD3", "scene", "continuous")
     venv, model = normalized_world(model_case, 100.0), make_model(model_case)
     venv.save(tmp_path / "vecnormalize.pkl")
-    model.save(tmp_path / "model.zip")
     observations = near_statistics(venv, "scene", 6)
     expected, _, _ = predict(model, venv.normalize_obs(observations))
-    policy, _ = read_sb3(tmp_path / "model.zip", vecnormalize=tmp_path / "vecnormalize.pkl")
+    policy, _ = read_sb3(saved(model, tmp_path), vecnormalize=tmp_path / "vecnormalize.pkl")
     save_policy(tmp_path / "policy", policy)
     session = session_of(load_policy(tmp_path / "policy"))
     given = run(session, {f"observation.{key}": x for key, x in observations.items()})["action"]

@@ -7,7 +7,7 @@ pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
 pytest.importorskip("sb3_contrib", reason="needs sb3-contrib")
 
 from sb3_cases import STATELESS, case, recurrent
-from sb3_models import Case, make_model, near_statistics, normalized_world, predict, sample, values
+from sb3_models import Case, make_model, near_statistics, normalized_world, predict, sample, saved, values
 from sb3_support import action_error, answers, answers_in_sequence, head_error
 
 from perdure.importer import read_sb3
@@ -20,11 +20,6 @@ QUICK = 7  # every so many runs by default
 
 def rarely(cases):
     return [pytest.param(c, id=str(c), marks=[] if i % QUICK == 0 else [pytest.mark.slow]) for i, c in enumerate(cases)]
-
-
-def saved(model, folder):
-    model.save(folder / "model.zip")
-    return folder / "model.zip"
 
 
 def check(policy, given, action, head, tolerance=5e-6):

@@ -71,7 +71,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
     n_step: int = 1  # rewards in a target, before the value of what comes after them
     max_gradient_norm: float | None = None  # of all gradients of one network together
     normalize_reward: bool = False  # by the running deviation of the discounted return
-    priority_exponent: float = 0.0  # alpha of prioritised replay: what surprised is replayed more; 0: is not
+    priority_exponent: float = 0.0  # alpha of prioritised replay: how much more what surprised is replayed; 0: not
     importance_exponent: float = 0.4  # beta at the start: how much of that is made good in the loss
     importance_timesteps: int = 100_000  # environment steps until beta is 1
     sequence_length: int = 16  # steps that a memory learns from at once
