@@ -6,13 +6,13 @@ import pytest
 from jax import random as jr
 from test_training import bits
 
-from perdure.algorithm import DQN, PPO
+from perdure.algorithm import DQN, PPO, SAC
 from perdure.callback import AbstractCallback
 from perdure.env import TimeLimit
 from perdure.env.adapter import HostEnv, HostSpec, make_host, to_gymnasium_env
 from perdure.env.classic_control import CartPole
 from perdure.evaluation import evaluate
-from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
+from perdure.policy import MLPActorCriticPolicy, MLPQPolicy, MLPSACPolicy
 
 gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
 
@@ -136,3 +136,18 @@ def test_ppo_learns_cartpole_in_processes_of_their_own():
     env.close()
     assert returns.shape == (8,)
     assert returns.mean() > 150
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "steps", "least"), [("Pendulum-v1", 8_000, -250), ("InvertedPendulum-v5", 10_000, 50)]
+)
+def test_sac_learns_on_a_host_environment(task, steps, least):
+    if task == "InvertedPendulum-v5":
+        pytest.importorskip("mujoco", reason="the extra `mujoco` is not installed")
+    env = make_host(task)
+    policy = MLPSACPolicy(env, hidden_sizes=(64, 64), key=jr.key(0))
+    algorithm = SAC(learning_rate=1e-3, batch_size=128, capacity=10_000, learning_starts=500)
+    before = evaluate(policy, env, num_episodes=10, key=jr.key(2)).mean()
+    policy = algorithm.learn(env, policy, total_timesteps=steps, key=jr.key(10), callbacks=())
+    assert before < least < evaluate(policy, env, num_episodes=10, key=jr.key(2)).mean()
