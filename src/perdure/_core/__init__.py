@@ -23,6 +23,23 @@ from ._files import (
     with_suffix as with_suffix,
     write_new as write_new,
 )
+from ._history import (
+    NOBODY as NOBODY,
+    Instance as Instance,
+    Leaf as Leaf,
+    added as added,
+    became as became,
+    changed as changed,
+    leaf as leaf,
+    leaf_nodes as leaf_nodes,
+    learned as learned,
+    packages_of as packages_of,
+    removed as removed,
+    renamed as renamed,
+    reordered as reordered,
+    to_date as to_date,
+    upgraded as upgraded,
+)
 from ._json import (
     MAX_BYTES as MAX_BYTES,
     MAX_VALUES as MAX_VALUES,
@@ -45,8 +62,14 @@ from ._leftovers import (
     tidy as tidy,
 )
 from ._rebuild import describe_to_save as describe_to_save, make as make, rebuild as rebuild
-from ._registry import lookup as lookup, name_of as name_of, register as register
-from ._serializable import Serializable as Serializable
+from ._registry import (
+    lookup as lookup,
+    name_of as name_of,
+    register as register,
+    retired as retired,
+    version_of as version_of,
+)
+from ._serializable import Serializable as Serializable, deserialize as deserialize
 from ._tree import (
     AbstractConstant as AbstractConstant,
     owned as owned,
