@@ -46,7 +46,7 @@ def noisy_actor(policy: AbstractDeterministicPolicy, deviation: float) -> Actor:
     size = policy.action_space.flat_size
 
     def act(policy_state: Any, observation: Any, mask: Any, noise: Any) -> tuple[Any, Array, Any, None]:
-        policy_state, action = policy.actor(policy_state, observation)
+        policy_state, action = policy.normalized_action(policy_state, observation)
         action = jnp.clip(action + deviation * noise, -1.0, 1.0)
         return policy_state, action, policy.environment_action(action), None
 

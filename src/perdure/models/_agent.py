@@ -282,7 +282,7 @@ def act(
 
     def one(observation: Any, hidden: Any, mask: Any, key: Any) -> tuple[Any, Any]:
         if isinstance(policy, AbstractDeterministicPolicy) and key is not None:
-            hidden, action = policy.actor(hidden, observation)
+            hidden, action = policy.normalized_action(hidden, observation)
             action = jnp.clip(action + noise_scale * jr.normal(key, action.shape), -1.0, 1.0)
             return policy.environment_action(action), hidden
         hidden, action = policy(hidden, observation, key=key, action_mask=mask)
