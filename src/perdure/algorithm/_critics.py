@@ -8,6 +8,7 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from perdure._core import register
 from perdure.policy import AbstractDeterministicPolicy, QFunction
 from perdure.space import Box
 
@@ -42,6 +43,7 @@ def values_of(
     return jnp.stack([look(critic, action, fresh=critic.reset()) for critic in critics])
 
 
+@register(name="algorithm.DeterministicLearner")
 class DeterministicLearner(AbstractLearner):
     """A deterministic policy and its critics, each with a target and an optimiser."""
 

@@ -11,6 +11,7 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from perdure._core import register
 from perdure.env import AbstractEnv
 from perdure.policy import AbstractPolicy, is_stateful, update_normalizer
 
@@ -32,6 +33,7 @@ class AbstractLearner(eqx.Module):
     critics: eqx.AbstractVar[Any]  # a tuple; None without
 
 
+@register(name="algorithm.OffPolicyState")
 class OffPolicyState(eqx.Module):
     """Everything training needs."""
 

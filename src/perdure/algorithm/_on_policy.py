@@ -11,7 +11,7 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from perdure._core import select, split_trainable
+from perdure._core import register, select, split_trainable
 from perdure.env import AbstractEnv
 from perdure.policy import AbstractActorCriticPolicy, held_noise, is_stateful, update_normalizer
 
@@ -24,6 +24,7 @@ from ._settings import check_fits
 from ._shuffle import permutation
 
 
+@register(name="algorithm.OnPolicyState")
 class OnPolicyState(eqx.Module):
     """Everything training needs."""
 

@@ -6,6 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from perdure._core import register
+
 from ._explore import epsilon_greedy_actor, linear
 from ._math import apart, descend, parameters_of, polyak, with_parameters
 from ._off_policy import AbstractLearner, AbstractOffPolicy
@@ -13,6 +15,7 @@ from ._replay import Batch
 from ._rollout import Actor
 
 
+@register(name="algorithm.QLearner")
 class QLearner(AbstractLearner):
     policy: Any
     target: PyTree

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from perdure._core import register
 from perdure.policy import AbstractSACPolicy
 
 from ._critics import Critics
@@ -18,6 +19,7 @@ from ._replay import Batch
 from ._rollout import Actor
 
 
+@register(name="algorithm.SoftLearner")
 class SoftLearner(AbstractLearner):
     policy: AbstractSACPolicy
     critics: Critics
