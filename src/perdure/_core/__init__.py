@@ -23,6 +23,7 @@ from ._files import (
     with_suffix as with_suffix,
     write_new as write_new,
 )
+from ._folders import put_in_place as put_in_place, steadily as steadily
 from ._json import (
     MAX_BYTES as MAX_BYTES,
     MAX_VALUES as MAX_VALUES,

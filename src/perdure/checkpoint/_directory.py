@@ -43,10 +43,12 @@ from perdure._core import (
     lookup,
     name_of,
     open_regular,
+    put_in_place,
     read_bytes,
     readable,
     rebuild,
     sha256,
+    steadily,
     write_new,
 )
 from perdure.algorithm import AbstractAlgorithm
@@ -54,7 +56,7 @@ from perdure.env.adapter import HostEnv, NotSavable
 
 from ._digest import entry_of, start_digest
 from ._format import check_format
-from ._place import put_in_place, steadily
+from ._free import check_free
 from ._tensors import read_header, tensor_chunks, view_tensors
 
 FORMAT = "perdure.checkpoint/1"
@@ -198,7 +200,7 @@ def write(directory: str | Path, contents: Contents, *, config: bool, force: boo
         head = {**contents.head, "files": files}
         write_new(folder / METADATA, [dumps_json({**head, "digest": sha256(dumps_json(head))})])
 
-    put_in_place(Path(directory), fill, force=force, ours=FILES)
+    put_in_place(Path(directory), fill, check=lambda found: check_free(found, force, FILES))
     if config:
         atomic_write(Path(directory).parent / CONFIG, dumps_json(contents.words))
 
@@ -311,7 +313,7 @@ def read(directory: Path, names: tuple[str, ...], *, optional: bool = False) -> 
                 arrays |= read_tensors(directory / name, files[name])
         return head, arrays
 
-    return steadily(directory, once)
+    return steadily(directory, once, what="checkpoint")
 
 
 def read_metadata(directory: Path) -> dict[str, Any]:
