@@ -4,6 +4,13 @@ It knows no reinforcement learning: the exporter traces a policy into it, and a 
 is the reference for all else. `int8` has the integer operators, `array_functions` what numpy has no single function for.
 """
 
+from ._function import (
+    Constants as Constants,
+    GraphFunction as GraphFunction,
+    Input as Input,
+    Output as Output,
+    Step as Step,
+)
 from ._graph import (
     DTYPES as DTYPES,
     Graph as Graph,
@@ -20,7 +27,13 @@ from ._graph import (
 )
 from ._interpret import UNARY_FUNCTIONS as UNARY_FUNCTIONS, interpret as interpret
 from ._jax import in_jax as in_jax
-from ._operators import COMPARE as COMPARE, ELEMENTWISE as ELEMENTWISE, emit as emit, kernel_size as kernel_size
+from ._operators import (
+    ATTRIBUTES as ATTRIBUTES,
+    COMPARE as COMPARE,
+    ELEMENTWISE as ELEMENTWISE,
+    emit as emit,
+    kernel_size as kernel_size,
+)
 from ._passes import (
     at_batch_one as at_batch_one,
     channels_last as channels_last,

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from perdure._core import ExportError
+
 from . import array_functions as functions, int8
 from ._graph import Graph, Node, bind
 from ._operators import BINARY, UNARY
@@ -107,7 +109,7 @@ def evaluate(node: Node, x: list[Array], batch: int) -> Array:
             return image(node, *x)
         case op if op in int8.FUNCTIONS:
             return int8.FUNCTIONS[op](node, *x)
-    raise KeyError(node.op)
+    raise ExportError(f"{node.where}: the operator {node.op} cannot be run. Write it with other operators.")
 
 
 def interpret(graph: Graph, arrays: dict[str, Array], batch: int | None = None) -> dict[str, Array]:

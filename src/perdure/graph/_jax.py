@@ -1,32 +1,48 @@
-"""The graph in JAX: operator by operator, so that what is exported has the guard and nothing of the policy's class.
+"""The graph in JAX: it answers as the numpy reference does, can be jitted with any batch, and differentiated.
 
-Products are asked for in full float32: a GPU or TPU would otherwise round their inputs to fewer digits.
+Products are asked for in full float32: a GPU or TPU would otherwise round their inputs to fewer digits. Gradients are those of
+the functions of `jax.nn` that an operator stands for: 0 for Relu at 0, and those of Softmax also where scores are equal.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from perdure._core import ExportError
 
+from . import _jax_int8
 from ._graph import Graph, Node, Shape
 from ._operators import kernel_size
 
 FULL = lax.Precision.HIGHEST
-Array = Any  # of JAX, or a constant of numpy
+Array = jax.Array | np.ndarray  # a constant of the graph is one of numpy
 
 
 def integer_or(whole: Callable[..., Array], other: Callable[..., Array]) -> Callable[..., Array]:
     return lambda a, b: (other if a.dtype.kind == "f" else whole)(*jnp.broadcast_arrays(a, b))
 
 
+@jax.custom_jvp
+def relu(x: Array) -> jax.Array:
+    return jnp.maximum(x, 0)
+
+
+@relu.defjvp
+def relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (dx,) = primals, tangents
+    return relu(x), jnp.where(x > 0, dx, 0)
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "Neg": jnp.negative, "Abs": jnp.abs, "Sign": jnp.sign, "Floor": jnp.floor, "Ceil": jnp.ceil, "Round": jnp.rint,
     "Exp": jnp.exp, "Log": jnp.log, "Log1p": jnp.log1p, "Expm1": jnp.expm1, "Sqrt": jnp.sqrt, "Tanh": jnp.tanh,
-    "Sigmoid": jax.nn.sigmoid, "Relu": lambda x: jnp.maximum(x, 0), "Erf": jax.scipy.special.erf,
+    "Sigmoid": jax.nn.sigmoid, "Relu": relu, "Erf": jax.scipy.special.erf,
     "Not": jnp.logical_not, "Sin": jnp.sin, "Cos": jnp.cos, "Tan": jnp.tan, "Asin": jnp.arcsin, "Acos": jnp.arccos,
     "Atan": jnp.arctan, "Sinh": jnp.sinh, "Cosh": jnp.cosh, "Add": jnp.add, "Sub": jnp.subtract, "Mul": jnp.multiply,
     "Div": integer_or(lax.div, jnp.divide), "Max": jnp.maximum, "Min": jnp.minimum, "Pow": jnp.power,
@@ -39,12 +55,20 @@ def activate(y: Array, activation: str | None) -> Array:
     return y if activation is None else FUNCTIONS[activation](y)
 
 
-def softmax(x: Array, axis: int) -> Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def softmax(x: Array, axis: int) -> jax.Array:
     """XLA fuses a product before it with the subtraction, which is then not exact: the largest of huge scores is not 0."""
     most = x.max(axis, keepdims=True)
     below = jnp.where((x == most) & jnp.isfinite(most), 0.0, jnp.minimum(x - most, 0.0))
     y = jnp.exp(below)
     return y / y.sum(axis, keepdims=True)
+
+
+@softmax.defjvp
+def softmax_jvp(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (dx,) = primals, tangents
+    y = softmax(x, axis)
+    return y, y * (dx - (y * dx).sum(axis, keepdims=True))
 
 
 def top_k(x: Array, k: int, largest: bool, index: bool) -> Array:
@@ -88,9 +112,10 @@ def image(node: Node, x: Array, *weights: Array) -> Array:
         shape = (1, -1, 1, 1) if layout == "NCHW" else (1, 1, 1, -1)
         return activate(y + weights[1].reshape(shape) if len(weights) > 1 else y, a["activation"])
     around = {"NCHW": lambda v, other: (other, other, *v), "NHWC": lambda v, other: (other, *v, other)}[layout]
-    start, combine = (-jnp.inf, lax.max) if a["kind"] == "max" else (0.0, lax.add)
+    least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    start, combine = (least, lax.max) if a["kind"] == "max" else (0, lax.add)
     window, strides = around(kernel_size(node), 1), around(a["strides"], 1)
-    return lax.reduce_window(x, start, combine, window, strides, around(a["pads"], (0, 0)))
+    return lax.reduce_window(x, np.asarray(start, x.dtype), combine, window, strides, around(a["pads"], (0, 0)))
 
 
 def evaluate(node: Node, x: list[Array], bind: Callable[[Shape], Any]) -> Array:
@@ -136,15 +161,17 @@ def evaluate(node: Node, x: list[Array], bind: Callable[[Shape], Any]) -> Array:
             return jnp.matmul(x[0], x[1], precision=FULL)
         case "Conv" | "Pool":
             return image(node, *x)
-    raise ExportError(f"{node.where}: StableHLO has no counterpart of {node.op}")
+        case op if op in _jax_int8.FUNCTIONS:
+            return _jax_int8.FUNCTIONS[op](node, *x)
+    raise ExportError(f"{node.where}: the operator {node.op} cannot be run in JAX. Write it with other operators.")
 
 
-def in_jax(graph: Graph) -> Callable[[dict[str, Array]], dict[str, Array]]:
+def in_jax(graph: Graph) -> Callable[[Mapping[str, ArrayLike]], dict[str, jax.Array]]:
     """The graph as a function of inputs by name that JAX can trace, its batch symbolic or not."""
 
-    def function(inputs: dict[str, Array]) -> dict[str, Array]:
-        values = {id(t): inputs[t.name] for t in graph.inputs}
-        batch = next((inputs[t.name].shape[t.shape.index(-1)] for t in graph.inputs if -1 in t.shape), 1)
+    def function(inputs: Mapping[str, ArrayLike]) -> dict[str, jax.Array]:
+        values: dict[int, Array] = {id(t): jnp.asarray(inputs[t.name]) for t in graph.inputs}
+        batch = next((values[id(t)].shape[t.shape.index(-1)] for t in graph.inputs if -1 in t.shape), 1)
 
         def bind(shape: Shape) -> tuple[Any, ...]:
             return tuple(d if d >= 0 else -d * batch for d in shape)

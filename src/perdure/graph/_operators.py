@@ -1,5 +1,7 @@
 """The operators of the graph: their names, and the shape and dtype that each one gives.
 
+The names are part of the file formats of a graph: what one means never changes. A different meaning is another name.
+
 Elementwise operators broadcast as numpy does. The others, with their attributes:
 
 | operator | inputs | attributes |
@@ -67,6 +69,20 @@ BINARY = COMPARE | frozenset(["Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "
 ELEMENTWISE = UNARY | BINARY | {"Where", "Clip", "Cast"}
 BINARY_INT8 = frozenset({"AddInt8", "SubInt8", "MulInt8"})
 ACTIVATIONS = frozenset({"Relu", "Tanh", "Sigmoid"})
+_IMAGE = ("strides", "pads", "layout")
+_LAYER_INT8 = ("scales", "to", "activation")
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(sorted(UNARY | BINARY | {"Where", "MatMul"}), ()),
+    "Cast": ("to",), "Clip": ("lo", "hi"), "Reshape": ("shape",), "Broadcast": ("shape",), "Transpose": ("perm",),
+    "Concat": ("axis",), "Slice": ("starts", "sizes", "steps"), "Pad": ("pads", "value"),
+    "Reduce": ("kind", "axes", "keep"), "ArgMax": ("axis", "keep"), "CumSum": ("axis", "reverse"), "Softmax": ("axis",),
+    "TopK": ("k", "largest", "index"), "Gather": ("axis", "batch_dims"), "Dense": ("activation",),
+    "Conv": (*_IMAGE, "dilation", "groups", "activation"), "Pool": (*_IMAGE, "kind", "window"),
+    "Quantize": ("scales", "to"), "Dequantize": ("scales",), "DenseInt8": _LAYER_INT8,
+    "ConvInt8": (*_IMAGE, "dilation", "groups", *_LAYER_INT8), "TableInt8": ("scales", "to", "kind"),
+    **dict.fromkeys(sorted(BINARY_INT8), ("scales", "to")),
+}  # fmt: skip
+"""Every operator that can be run, with the names of its attributes."""
 
 
 def emit(op: str, *inputs: Tensor, where: str = "", scope: str = "", **attrs: Any) -> Tensor:
@@ -162,4 +178,4 @@ def infer(node: Node) -> tuple[Sequence[int], Any]:
             return broadcast_shapes([t.shape for t in node.inputs]), np.int8
         case "Unsupported":
             return a["shape"], a["dtype"]
-    raise KeyError(node.op)
+    raise ExportError(f"{node.where}: the graph has no operator {node.op!r}. Known: {', '.join(ATTRIBUTES)}.")
