@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from perdure._core import FileFormatError, make, read_bytes
-from perdure.network import MLP, Activation, Linear
+from perdure.network import MLP, Activation
 from perdure.policy import (
     AbstractPolicy,
     ActionHead,
@@ -39,18 +39,16 @@ from perdure.policy import (
 )
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary
 
+from ._layers import mlp, product
 from ._leaves import read_floats
-from ._report import ImportedPolicy, ImportReport, spelled
-
-
-class _Layer(NamedTuple):
-    weight: np.ndarray  # (out, in)
-    bias: np.ndarray
+from ._registry import loader
+from ._report import ImportedPolicy, imported, naming
+from ._tensors import Layer
 
 
 class _Leaves(NamedTuple):
     before: list[np.ndarray]  # bounds of the spaces, and what else stands before the networks
-    layers: list[_Layer]
+    layers: list[Layer]
     after: list[np.ndarray]
 
 
@@ -70,7 +68,7 @@ def _split(numbers: list[np.ndarray], shapes: list[tuple[int, int]]) -> _Leaves:
         )
     end = begin + len(wanted)
     pairs = zip(numbers[begin:end:2], numbers[begin + 1 : end : 2], strict=True)
-    layers = [_Layer(*(part.astype(np.float32) for part in pair)) for pair in pairs]
+    layers = [Layer(*(part.astype(np.float32) for part in pair)) for pair in pairs]
     if not all(np.isfinite(part).all() for layer in layers for part in layer):
         raise FileFormatError("a weight is NaN or infinite, so the training had failed.")
     return _Leaves(numbers[:begin], layers, numbers[end:])
@@ -82,22 +80,11 @@ def _mlp_shapes(in_size: int, out_size: int, width: int, depth: int) -> list[tup
     return [(after, before) for before, after in itertools.pairwise(sizes)]
 
 
-def _mlp(layers: list[_Layer], activation: Activation, final: Activation = jax.nn.identity) -> MLP:
-    linears = tuple(Linear(jnp.asarray(layer.weight), jnp.asarray(layer.bias)) for layer in layers)
-    return make(MLP, {"layers": linears, "activation": activation, "final_activation": final})
-
-
-def _product(first: _Layer, second: _Layer) -> _Layer:
-    """Two layers without a function between them as one."""
-    weight = second.weight.astype(np.float64)
-    return _Layer((weight @ first.weight).astype(np.float32), (weight @ first.bias + second.bias).astype(np.float32))
-
-
 class _Source(NamedTuple):
     numbers: list[np.ndarray]
     observation_space: AbstractSpace
-    action_space: Any
-    settings: Mapping[str, Any]
+    action_space: AbstractSpace
+    settings: Mapping[str, int]
     notes: list[str]
 
     def body(self, trunk: MLP | None = None, activation: Activation = jnp.tanh) -> Body:
@@ -165,7 +152,7 @@ def _actor_critic(source: _Source) -> AbstractPolicy:
     shapes = [*encoder, *critic, *actor, (head.num_outputs, size)]
     leaves = source.split(shapes, num_after=int(head.log_std is not None))
     ends = list(itertools.accumulate(map(len, (encoder, critic, actor))))
-    trunk = _mlp(leaves.layers[: ends[0]], jax.nn.relu)
+    trunk = mlp(leaves.layers[: ends[0]], jax.nn.relu)
     *hidden, last = leaves.layers[ends[1] : ends[2]]
     if head.log_std is not None:
         log_std = jnp.asarray(leaves.after[0].reshape(head.log_std.shape), jnp.float32)
@@ -174,8 +161,8 @@ def _actor_critic(source: _Source) -> AbstractPolicy:
     return source.made(
         MLPActorCriticPolicy,
         source.body(trunk, jax.nn.relu),
-        actor=_mlp([*hidden, _product(last, leaves.layers[-1])], jax.nn.relu),
-        critic=_mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu),
+        actor=mlp([*hidden, product(last, leaves.layers[-1])], jax.nn.relu),
+        critic=mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu),
         head=head,
         gsde_interval=None,
     )
@@ -188,7 +175,7 @@ def _q(source: _Source) -> AbstractPolicy:
     shapes = _mlp_shapes(source.observation_space.flat_size, source.action_space.n, given["width_size"], given["depth"])
     leaves = source.split(shapes, num_before=1, num_after=0)
     epsilon = min(max(float(leaves.before[-1].ravel()[0]), 0.0), 1.0)
-    network = _mlp(leaves.layers, jax.nn.relu)
+    network = mlp(leaves.layers, jax.nn.relu)
     return source.made(MLPQPolicy, source.body(), network=network, epsilon=epsilon, state_value=None)
 
 
@@ -209,8 +196,8 @@ def _sac(source: _Source) -> AbstractPolicy:
         "to [-20, 2]"
     )
     *hidden, last = leaves.layers[:-2]
-    heads = _Layer(*(np.concatenate(parts) for parts in zip(*leaves.layers[-2:], strict=True)))
-    network = _mlp([*hidden, _product(last, heads)], jax.nn.relu)
+    heads = Layer(*(np.concatenate(parts) for parts in zip(*leaves.layers[-2:], strict=True)))
+    network = mlp([*hidden, product(last, heads)], jax.nn.relu)
     return source.made(MLPSACPolicy, source.body(), network=network, log_std=None, gsde_interval=None)
 
 
@@ -221,7 +208,7 @@ def _deterministic(source: _Source) -> AbstractPolicy:
     leaves = source.split(shapes, num_after=3)
     scale, bias = (leaf.astype(np.float64) for leaf in leaves.after[:2])
     source = source._replace(action_space=source.bounds(bias - scale, bias + scale))
-    return source.made(MLPDeterministicPolicy, source.body(), network=_mlp(leaves.layers, jnp.tanh, jnp.tanh))
+    return source.made(MLPDeterministicPolicy, source.body(), network=mlp(leaves.layers, jnp.tanh, jnp.tanh))
 
 
 _BUILD: dict[type, Callable[[_Source], AbstractPolicy]] = {
@@ -233,7 +220,15 @@ _BUILD: dict[type, Callable[[_Source], AbstractPolicy]] = {
 
 
 def read_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings: int) -> ImportedPolicy:
-    """Like `load_lerax`, with a report of what was found and to be noted."""
+    """A file that an MLP policy of Lerax wrote with `serialize`, as a policy that answers as it does without a key.
+
+    `policy_class` is ours of the same name: MLPActorCriticPolicy, MLPQPolicy, MLPSACPolicy or MLPDeterministicPolicy. `env`
+    has the spaces. As with Lerax's own `deserialize`, settings other than the defaults are given again, under its names:
+    `load_lerax(path, MLPQPolicy, env, width_size=32)`.
+
+    Raises: FileFormatError (a ValueError) naming the file and what does not fit; TypeError for another class, space or
+    setting; FileNotFoundError.
+    """
     if policy_class not in _BUILD:
         names = ", ".join(cls.__name__ for cls in _BUILD)
         raise TypeError(f"policy_class is {policy_class!r}, but files of Lerax are read as one of {names}.")
@@ -243,39 +238,21 @@ def read_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings:
             f"observation_space is {observation_space}, which Lerax takes as plain numbers; Box and MultiBinary are read."
         )
     notes: list[str] = []
-    try:
+    with naming(path):
         numbers, has_fingerprint = read_floats(read_bytes(Path(path)))
         policy = _BUILD[policy_class](_Source(numbers, observation_space, action_space, settings, notes))
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
     if has_fingerprint:
         notes.append(
             "its fingerprint cannot be computed without Lerax: shapes were checked, functions are those of its class"
         )
-    report = ImportReport(
-        file=Path(path).name,
+    return imported(
+        policy,
+        file=path,
         library=f"Lerax {'after' if has_fingerprint else 'up to'} 0.0.5",
         algorithm="not in the file",
         source_class=f"lerax.policy.{policy_class.__name__}",
-        policy=policy.name,
-        observation=spelled(policy.observation_space),
-        action=spelled(policy.action_space),
-        normalization="none",
-        dropped=(),
-        notes=tuple(notes),
+        notes=notes,
     )
-    return ImportedPolicy(policy, report)
 
 
-def load_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings: int) -> AbstractPolicy:
-    """A file that an MLP policy of Lerax wrote with `serialize`, as a policy that answers as it does without a key.
-
-    `policy_class` is ours of the same name: MLPActorCriticPolicy, MLPQPolicy, MLPSACPolicy or MLPDeterministicPolicy. `env`
-    has the spaces. As with Lerax's own `deserialize`, settings other than the defaults are given again, under its names:
-    `load_lerax(path, MLPQPolicy, env, width_size=32)`.
-
-    Raises: FileFormatError (a ValueError) naming the file and what does not fit; TypeError for another class, space or
-    setting; FileNotFoundError.
-    Warns: UserWarning for what the user has to know.
-    """
-    return read_lerax(path, policy_class, env, **settings).with_warnings()
+load_lerax = loader(read_lerax)

@@ -1,10 +1,20 @@
 """What an import found, what it left behind, and what the user should know."""
 
+import contextlib
 import warnings
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from perdure._core import FileFormatError
 from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Dict
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+MAX_MESSAGE = 1000  # a library's own message may hold the whole file
 
 
 def spelled(space: AbstractSpace) -> str:
@@ -46,7 +56,7 @@ class ImportReport(NamedTuple):
     def __str__(self) -> str:
         return "\n".join(f"{label:16}  {text}" for label, text in self.rows())
 
-    def __rich__(self) -> Any:
+    def __rich__(self) -> "Table":
         from rich.table import Table
         from rich.text import Text
 
@@ -67,3 +77,39 @@ class ImportedPolicy(NamedTuple):
         for note in self.report.notes:
             warnings.warn(f"{self.report.file}: {note}.", stacklevel=3)
         return self.policy
+
+
+def imported(
+    policy: AbstractPolicy,
+    *,
+    file: str | Path,
+    library: str,
+    algorithm: str,
+    source_class: str,
+    normalization: str = "none",
+    dropped: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> ImportedPolicy:
+    """`policy` with its report; what the policy says of itself is taken from it. `file` may be its path."""
+    report = ImportReport(
+        file=Path(file).name,
+        library=library,
+        algorithm=algorithm,
+        source_class=source_class,
+        policy=policy.name,
+        observation=spelled(policy.observation_space),
+        action=spelled(policy.action_space),
+        normalization=normalization,
+        dropped=tuple(dropped),
+        notes=tuple(notes),
+    )
+    return ImportedPolicy(policy, report)
+
+
+@contextlib.contextmanager
+def naming(path: str | Path, *others: type[Exception]) -> Iterator[None]:
+    """Within, a FileFormatError, or one of the `others`, is raised as a FileFormatError that begins with the path."""
+    try:
+        yield
+    except (FileFormatError, *others) as error:
+        raise FileFormatError(f"{path}: {str(error)[:MAX_MESSAGE]}") from error

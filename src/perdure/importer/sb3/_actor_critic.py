@@ -22,10 +22,11 @@ from perdure.policy import (
 )
 from perdure.space import Box, MultiBinary
 
+from .._layers import mlp, recurrent_cell
+from .._tensors import Layer
 from ._encoding import Encoding, encode
-from ._networks import default_spread, gsde_log_std, lstm, mlp
+from ._gsde import default_spread, gsde_log_std
 from ._source import Source
-from ._tensors import Layer
 
 EXTRACTORS = ("pi_features_extractor.", "features_extractor.", "vf_features_extractor.")
 NO_CRITIC = "the critic, which ours cannot hold ({}); it starts at zero"
@@ -102,7 +103,7 @@ def _log_std(source: Source, encoding: Encoding, hidden: list[Layer], features_e
     if not source.uses_sde:
         return source.tensors.take("log_std", 1)
     size = source.action_space.flat_size
-    log_std = gsde_log_std(source.tensors.take("log_std", 2), size, bool(source.settings.get("use_expln")))
+    log_std = gsde_log_std(source.tensors, "log_std", size, bool(source.settings.get("use_expln")))
     num_features = len(hidden[-1].bias) if hidden else len(encoding.columns) if features_enter else len(log_std)
     if not hidden and features_enter:
         log_std = encoding.rows(log_std) if len(log_std) == int((encoding.columns >= 0).sum()) else log_std
@@ -150,7 +151,7 @@ def _memories(source: Source, encoding: Encoding, used: str) -> _Memories:
 
     def cell(prefix: str) -> AbstractCell:
         weight = tensors.take(f"{prefix}.weight_ih_l0", 2)
-        return lstm(tensors, prefix, encoding.after(Layer(weight, weight[:, 0])).weight)
+        return recurrent_cell(tensors, prefix, encoding.after(Layer(weight, weight[:, 0])).weight)
 
     actor = cell("lstm_actor")
     if _has_own_critic(source, used):

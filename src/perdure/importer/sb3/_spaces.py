@@ -4,14 +4,14 @@ Source: the `__getstate__` and fields of the classes in gym 0.17 to 0.26 and gym
 `_shape`, `Discrete` got a `start`, `MultiBinary.n` may be a number or a shape.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from perdure._core import FileFormatError
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete
 
-from .._pickle import Call
+from .._pickle import Call, Node
 from .._values import array_of, dtype_of, mapping_of, name_of, number_of, shape_of
 
 _PACKAGES = ("gym", "gymnasium")
@@ -25,7 +25,7 @@ class SavedSpace(NamedTuple):
     notes: tuple[str, ...]  # what could not be kept
 
 
-def _kind(node: Any, where: str) -> str:
+def _kind(node: Node, where: str) -> str:
     path = name_of(node)
     package, _, kind = path.partition(".spaces.")
     if not isinstance(node, Call) or package not in _PACKAGES:
@@ -35,7 +35,7 @@ def _kind(node: Any, where: str) -> str:
     return kind.rsplit(".", 1)[-1]
 
 
-def _box(state: dict[str, Any]) -> Box:
+def _box(state: dict[str, Node]) -> Box:
     low, high = array_of(state["low"]), array_of(state["high"])
     shape = state.get("_shape", state.get("shape"))
     return Box(low, high, shape_of(shape) if shape is not None else low.shape, dtype_of(state["dtype"]))
@@ -47,7 +47,7 @@ def _start_note(where: str, start: np.ndarray) -> tuple[str, ...]:
     return (f"{where}: start {start.tolist()} left out, as Stable-Baselines3 counts choices from 0",)
 
 
-def _plain(node: Any, where: str) -> tuple[AbstractSpace, tuple[str, ...]]:
+def _plain(node: Node, where: str) -> tuple[AbstractSpace, tuple[str, ...]]:
     """A space without members, and what of it could not be kept."""
     kind, state = _kind(node, where), mapping_of(node.state)
     try:
@@ -75,7 +75,7 @@ def _plain(node: Any, where: str) -> tuple[AbstractSpace, tuple[str, ...]]:
     )
 
 
-def read_space(node: Any, where: str) -> SavedSpace:
+def read_space(node: Node, where: str) -> SavedSpace:
     """The space that a node stands for.
 
     Raises: FileFormatError for any other class, and for spaces in spaces in spaces.
