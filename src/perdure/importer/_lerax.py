@@ -112,9 +112,8 @@ class _Source(NamedTuple):
             )
         return leaves
 
-    def bounds(self, low: np.ndarray, high: np.ndarray) -> Box:
+    def bounds(self, own: Box, low: np.ndarray, high: np.ndarray) -> Box:
         """A Box as the file has it, which Lerax trains along with the weights."""
-        own = self.action_space
         box = Box(low.reshape(own.shape).astype(np.float32), high.reshape(own.shape).astype(np.float32))
         if not (np.allclose(box.low, own.low) and np.allclose(box.high, own.high)):
             self.notes.append(f"actions are scaled to {box}, as in the file, not to the environment's {own}")
@@ -187,10 +186,11 @@ def _bounded(source: _Source, name: str) -> Box:
 
 def _sac(source: _Source) -> AbstractPolicy:
     given = _given(source, feature_size=256, width_size=256, depth=2)
-    size, count = given["feature_size"], _bounded(source, "MLPSACPolicy").flat_size
+    size, own = given["feature_size"], _bounded(source, "MLPSACPolicy")
+    count = own.flat_size
     encoder = _mlp_shapes(source.observation_space.flat_size, size, given["width_size"], given["depth"])
     leaves = source.split([*encoder, (count, size), (count, size)], num_after=0)
-    source = source._replace(action_space=source.bounds(*leaves.before[:2]))
+    source = source._replace(action_space=source.bounds(own, *leaves.before[:2]))
     source.notes.append(
         "random actions have deviations within other limits: the logarithm goes through tanh to [-5, 2], here it is clipped "
         "to [-20, 2]"
@@ -203,11 +203,11 @@ def _sac(source: _Source) -> AbstractPolicy:
 
 def _deterministic(source: _Source) -> AbstractPolicy:
     given = _given(source, width_size=256, depth=2)
-    count = _bounded(source, "MLPDeterministicPolicy").flat_size
-    shapes = _mlp_shapes(source.observation_space.flat_size, count, given["width_size"], given["depth"])
+    own = _bounded(source, "MLPDeterministicPolicy")
+    shapes = _mlp_shapes(source.observation_space.flat_size, own.flat_size, given["width_size"], given["depth"])
     leaves = source.split(shapes, num_after=3)
     scale, bias = (leaf.astype(np.float64) for leaf in leaves.after[:2])
-    source = source._replace(action_space=source.bounds(bias - scale, bias + scale))
+    source = source._replace(action_space=source.bounds(own, bias - scale, bias + scale))
     return source.made(MLPDeterministicPolicy, source.body(), network=mlp(leaves.layers, jnp.tanh, jnp.tanh))
 
 

@@ -85,7 +85,7 @@ class _Machine:
     def __init__(self) -> None:
         self.stack: list[Node] = []
         self.marks: list[list[Node]] = []  # the stacks that MARK has put aside
-        self.memo: dict[int, Node] = {}
+        self.memo: dict[Node, Node] = {}
 
     def to_mark(self) -> list[Node]:
         """What lies above the last mark, which is taken away with it."""

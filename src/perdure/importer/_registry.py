@@ -32,15 +32,19 @@ _IMPORTERS: dict[str, Importer] = {}
 def importer(name: str, source: str, **options: str) -> Callable[[Read[Settings]], Read[Settings]]:
     """Decorator of a function that gives an ImportedPolicy for a path, so that `perdure import name path` calls it.
 
-    `options` are the keyword-only settings of the function that the command line offers, with what each of them means.
+    `options` are the keyword-only settings of the function that the command line offers, with what each of them means. They
+    are None or False where they are not given.
 
-    Raises: ValueError if the name is taken, or an option is no setting of the function.
+    Raises: ValueError if the name is taken, or an option is no such setting.
     """
 
     def add(read: Read[Settings]) -> Read[Settings]:
-        settings = {n for n, p in inspect.signature(read).parameters.items() if p.kind is p.KEYWORD_ONLY}
-        if unknown := sorted(options.keys() - settings):
-            raise ValueError(f"importer {name!r}: {unknown[0]!r} is no keyword-only setting of {read.__name__}.")
+        settings = [n for n, p in inspect.signature(read).parameters.items() if p.default in (None, False)]
+        if unknown := sorted(options.keys() - set(settings)):
+            raise ValueError(
+                f"importer {name!r}: {read.__name__} has no setting {unknown[0]!r} that is None or False by default. It has "
+                f"{', '.join(settings) or 'none'}."
+            )
         if name in _IMPORTERS and _IMPORTERS[name].read.__module__ != read.__module__:
             raise ValueError(
                 f"importer {name!r} is that of {_IMPORTERS[name].read.__module__} already. Take another name."
@@ -59,9 +63,10 @@ def loader(read: Read[Settings]) -> Callable[Settings, AbstractPolicy]:
         return read(*args, **kwargs).with_warnings()
 
     load.__name__ = load.__qualname__ = read.__name__.replace("read_", "load_")
-    load.__doc__ = f"{read.__doc__}\n\n    Warns: UserWarning for what the user has to know, which `{read.__name__}` gives as a report."
+    warns = f"Warns: UserWarning for what the user has to know; `{read.__name__}` gives it as a report."
+    load.__doc__ = f"{inspect.cleandoc(read.__doc__ or '')}\n{warns}"
     load.__annotations__ = {**read.__annotations__, "return": AbstractPolicy}
-    del load.__wrapped__  # type: ignore[attr-defined]  # its signature returns a report as well
+    del load.__wrapped__  # whose signature returns the report as well
     load.__signature__ = inspect.signature(read).replace(return_annotation=AbstractPolicy)  # type: ignore[attr-defined]
     return load
 

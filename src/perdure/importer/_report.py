@@ -111,5 +111,7 @@ def naming(path: str | Path, *others: type[Exception]) -> Iterator[None]:
     """Within, a FileFormatError, or one of the `others`, is raised as a FileFormatError that begins with the path."""
     try:
         yield
-    except (FileFormatError, *others) as error:
-        raise FileFormatError(f"{path}: {str(error)[:MAX_MESSAGE]}") from error
+    except Exception as error:
+        if isinstance(error, (FileFormatError, *others)):
+            raise FileFormatError(f"{path}: {str(error)[:MAX_MESSAGE]}") from error
+        raise

@@ -8,7 +8,7 @@ Source: torch/serialization.py and torch/_utils.py of torch 2.13.
 import io
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -38,7 +38,7 @@ _ZIP = b"PK\x03\x04"
 Storage = Callable[[str, np.dtype, int], np.ndarray]  # key, dtype, count -> its numbers
 
 
-def _is_call(node: Node, *names: str) -> bool:
+def _is_call(node: Node, *names: str) -> TypeGuard[Call]:
     return isinstance(node, Call) and isinstance(node.function, Global) and node.function.path in names
 
 

@@ -5,6 +5,7 @@ This is the allow-list: each function knows the few names that may stand for its
 
 import math
 import re
+from typing import TypeGuard
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def _refuse(node: Node, wanted: str) -> FileFormatError:
     return FileFormatError(f"{name_of(node)[:120]!r} stands where {wanted} should be.")
 
 
-def _is_numpy(node: Node, *names: str) -> bool:
+def _is_numpy(node: Node, *names: str) -> TypeGuard[Call]:
     """True for a call of one of these functions of numpy, whose modules were renamed in 2.0."""
     if not (isinstance(node, Call) and isinstance(node.function, Global)):
         return False

@@ -6,14 +6,11 @@ The one tag that is read, `!!python/object/apply:collections.OrderedDict`, becom
 
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from perdure._core import FileFormatError, import_extra, read_bytes
 
 from ._report import naming
-
-if TYPE_CHECKING:
-    import yaml
 
 MAX_BYTES = 2**16
 MAX_DEPTH = 32
@@ -47,18 +44,24 @@ def _check_events(yaml: ModuleType, data: bytes) -> None:
             raise FileFormatError(f"an anchor is used again, or it is nested more than {MAX_DEPTH} deep.")
 
 
-def _loader(yaml: ModuleType) -> "type[yaml.SafeLoader]":
+class _Loader(Protocol):
+    """Of PyYAML's loader, what is used here."""
+
+    def construct_sequence(self, node: object, deep: bool) -> list[list[list[object]]]: ...
+
+
+def _loader(yaml: ModuleType) -> type:
     """PyYAML's safe loader with the one tag."""
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[name-defined]
         pass
 
-    def ordered(loader: "yaml.SafeLoader", node: "yaml.Node") -> dict[str, object]:
+    def ordered(loader: _Loader, node: object) -> dict[str, object]:
         arguments = loader.construct_sequence(node, deep=True)
         pairs = arguments[0] if arguments else []
         if not all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
             raise FileFormatError("its OrderedDict does not hold pairs of a name and a value.")
-        return dict(pairs)
+        return {str(name): value for name, value in pairs}
 
     Loader.add_constructor(_ORDERED_DICT, ordered)
     return Loader

@@ -4,6 +4,7 @@ The members that are read: `data` (settings), `policy.pth` (weights), `_stable_b
 and buffers stay behind. Nothing that the file names is imported or called.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def _observation(
 
 
 def _source(
-    archive: SafeZip, normalization: ObservationNormalization | None, channels_first: bool, custom: Custom
+    archive: SafeZip, normalization: ObservationNormalization | None, channels_first: bool, custom: Mapping[str, object]
 ) -> tuple[Source, Family, str]:
     """The content of the zip, how to build it, and the name of its policy class."""
     fields = Fields(archive.read("data"))

@@ -37,7 +37,7 @@ class Source:
     normalization: ObservationNormalization | None
     channels_first: bool
     uses_sde: bool
-    custom: Custom
+    custom: Mapping[str, object]
     dropped: list[str]  # what the file has and the policy has not
     notes: list[str]  # what differs from the environment or needs attention
 

@@ -25,14 +25,15 @@ class SavedSpace(NamedTuple):
     notes: tuple[str, ...]  # what could not be kept
 
 
-def _kind(node: Node, where: str) -> str:
+def _kind(node: Node, where: str) -> tuple[str, dict[str, Node]]:
+    """The name of the class of a space, and its fields."""
     path = name_of(node)
     package, _, kind = path.partition(".spaces.")
     if not isinstance(node, Call) or package not in _PACKAGES:
         raise FileFormatError(
             f"{where} is of the class {path[:120]!r}, which is no space of gym or gymnasium. Save the model with one."
         )
-    return kind.rsplit(".", 1)[-1]
+    return kind.rsplit(".", 1)[-1], mapping_of(node.state)
 
 
 def _box(state: dict[str, Node]) -> Box:
@@ -49,7 +50,7 @@ def _start_note(where: str, start: np.ndarray) -> tuple[str, ...]:
 
 def _plain(node: Node, where: str) -> tuple[AbstractSpace, tuple[str, ...]]:
     """A space without members, and what of it could not be kept."""
-    kind, state = _kind(node, where), mapping_of(node.state)
+    kind, state = _kind(node, where)
     try:
         match kind:
             case "Box":
@@ -80,10 +81,11 @@ def read_space(node: Node, where: str) -> SavedSpace:
 
     Raises: FileFormatError for any other class, and for spaces in spaces in spaces.
     """
-    if _kind(node, where) != "Dict":
+    kind, state = _kind(node, where)
+    if kind != "Dict":
         space, notes = _plain(node, where)
         return SavedSpace((("", space),), False, notes)
-    members = mapping_of(mapping_of(node.state).get("spaces"))
+    members = mapping_of(state.get("spaces"))
     parts = {name: _plain(member, f"{where}[{name!r}]") for name, member in members.items()}
     if not parts:
         raise FileFormatError(f"{where} is a Dict without members.")
