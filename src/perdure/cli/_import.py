@@ -46,7 +46,7 @@ def _parameter(name: str, kind: object, meaning: str, default: object = inspect.
     """A flag; without a default it is an argument that stands by its place."""
     annotation = Annotated[kind, tyro.conf.arg(help=meaning)]  # type: ignore[valid-type]
     if default is inspect.Parameter.empty:
-        annotation = tyro.conf.Positional[annotation]  # type: ignore[misc, valid-type]
+        annotation = tyro.conf.Positional[annotation]  # type: ignore[misc]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
