@@ -52,28 +52,6 @@ class _Leaves(NamedTuple):
     after: list[np.ndarray]
 
 
-def _split(numbers: list[np.ndarray], shapes: list[tuple[int, int]]) -> _Leaves:
-    """The linear layers of these shapes, and what stands around them.
-
-    Raises: FileFormatError naming the layers that are there.
-    """
-    wanted = [shape for out, in_size in shapes for shape in ((out, in_size), (out,))]
-    found = [leaf.shape for leaf in numbers]
-    begin = next((i for i in range(len(found)) if found[i : i + len(wanted)] == wanted), None)
-    if begin is None:
-        there = ", ".join(str(list(shape)) for shape in found if len(shape) == 2)
-        raise FileFormatError(
-            f"its matrices are {there[:300]}, but those settings and spaces make {', '.join(str(list(s)) for s in shapes)}. "
-            "Give the settings that the policy was made with, under Lerax's names: feature_size=, width_size=, depth=, ..."
-        )
-    end = begin + len(wanted)
-    pairs = zip(numbers[begin:end:2], numbers[begin + 1 : end : 2], strict=True)
-    layers = [Layer(*(part.astype(np.float32) for part in pair)) for pair in pairs]
-    if not all(np.isfinite(part).all() for layer in layers for part in layer):
-        raise FileFormatError("a weight is NaN or infinite, so the training had failed.")
-    return _Leaves(numbers[:begin], layers, numbers[end:])
-
-
 def _mlp_shapes(in_size: int, out_size: int, width: int, depth: int) -> list[tuple[int, int]]:
     """Of `eqx.nn.MLP`."""
     sizes = [in_size, *[width] * depth, out_size]
@@ -99,18 +77,32 @@ class _Source(NamedTuple):
         return make(cls, {**spaces, "body": body, **fields})
 
     def split(self, shapes: list[tuple[int, int]], num_after: int, num_before: int = 0) -> _Leaves:
-        """Also checks how many leaves stand around the networks, which others would be of another policy.
+        """The linear layers of these shapes, and what stands around them: bounds, and as many leaves more as are given.
 
-        Raises: FileFormatError
+        Raises: FileFormatError naming the layers that are there, or how many leaves stand around them.
         """
-        boxes = [space for space in (self.action_space, self.observation_space) if isinstance(space, Box)]
-        leaves = _split(self.numbers, shapes)
-        if (len(leaves.before), len(leaves.after)) != (2 * len(boxes) + num_before, num_after):
+        wanted = [shape for out, in_size in shapes for shape in ((out, in_size), (out,))]
+        found = [leaf.shape for leaf in self.numbers]
+        begin = next((i for i in range(len(found)) if found[i : i + len(wanted)] == wanted), None)
+        if begin is None:
+            there = ", ".join(str(list(shape)) for shape in found if len(shape) == 2)
             raise FileFormatError(
-                f"{len(leaves.before)} arrays stand before its networks and {len(leaves.after)} behind, where "
-                f"{2 * len(boxes) + num_before} and {num_after} are usual. Is it of another policy class?"
+                f"its matrices are {there[:300]}, but those settings and spaces make "
+                f"{', '.join(str(list(shape)) for shape in shapes)}. Give the settings that the policy was made with, under "
+                "Lerax's names: feature_size=, width_size=, depth=, ..."
             )
-        return leaves
+        end = begin + len(wanted)
+        num_before += 2 * sum(isinstance(space, Box) for space in (self.action_space, self.observation_space))
+        if (begin, len(found) - end) != (num_before, num_after):
+            raise FileFormatError(
+                f"{begin} arrays stand before its networks and {len(found) - end} behind, where {num_before} and "
+                f"{num_after} are usual. Is it of another policy class?"
+            )
+        parts = [leaf.astype(np.float32) for leaf in self.numbers[begin:end]]
+        if not all(np.isfinite(part).all() for part in parts):
+            raise FileFormatError("a weight is NaN or infinite, so the training had failed.")
+        layers = [Layer(weight, bias) for weight, bias in zip(parts[::2], parts[1::2], strict=True)]
+        return _Leaves(self.numbers[:begin], layers, self.numbers[end:])
 
     def bounds(self, own: Box, low: np.ndarray, high: np.ndarray) -> Box:
         """A Box as the file has it, which Lerax trains along with the weights."""

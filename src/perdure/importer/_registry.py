@@ -60,7 +60,10 @@ def loader(read: Read[Settings]) -> Callable[Settings, AbstractPolicy]:
 
     @functools.wraps(read)
     def load(*args: Settings.args, **kwargs: Settings.kwargs) -> AbstractPolicy:
-        return read(*args, **kwargs).with_warnings()
+        policy, report = read(*args, **kwargs)
+        for note in report.notes:
+            warnings.warn(f"{report.file}: {note}.", stacklevel=2)
+        return policy
 
     load.__name__ = load.__qualname__ = read.__name__.replace("read_", "load_")
     warns = f"Warns: UserWarning for what the user has to know; `{read.__name__}` gives it as a report."

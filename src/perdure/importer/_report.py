@@ -1,7 +1,6 @@
 """What an import found, what it left behind, and what the user should know."""
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,12 +70,6 @@ class ImportReport(NamedTuple):
 class ImportedPolicy(NamedTuple):
     policy: AbstractPolicy
     report: ImportReport
-
-    def with_warnings(self) -> AbstractPolicy:
-        """The policy, after a warning for each note. For the function that the user calls."""
-        for note in self.report.notes:
-            warnings.warn(f"{self.report.file}: {note}.", stacklevel=3)
-        return self.policy
 
 
 def imported(

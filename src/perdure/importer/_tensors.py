@@ -97,16 +97,16 @@ class Tensors:
 
     def below(self, prefix: str) -> dict[str, np.ndarray]:
         """All whose name begins like this, without that beginning."""
-        names = [name for name in self._arrays if name.startswith(prefix)]
-        self._taken.update(names)
-        return {name.removeprefix(prefix): self._arrays[name] for name in names}
+        arrays = self._below(prefix)
+        self._taken.update(f"{prefix}{name}" for name in arrays)
+        return arrays
+
+    def _below(self, prefix: str) -> dict[str, np.ndarray]:
+        return {name.removeprefix(prefix): x for name, x in self._arrays.items() if name.startswith(prefix)}
 
     def same_below(self, first: str, second: str) -> bool:
         """True if two parts hold the same numbers. Takes nothing."""
-        one, two = (
-            {n.removeprefix(prefix): a for n, a in self._arrays.items() if n.startswith(prefix)}
-            for prefix in (first, second)
-        )
+        one, two = self._below(first), self._below(second)
         return one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in one)
 
     def left_out(self, prefixes: tuple[str, ...]) -> list[str]:

@@ -6,7 +6,6 @@ The one tag that is read, `!!python/object/apply:collections.OrderedDict`, becom
 
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
 
 from perdure._core import FileFormatError, import_extra, read_bytes
 
@@ -44,24 +43,21 @@ def _check_events(yaml: ModuleType, data: bytes) -> None:
             raise FileFormatError(f"an anchor is used again, or it is nested more than {MAX_DEPTH} deep.")
 
 
-class _Loader(Protocol):
-    """Of PyYAML's loader, what is used here."""
-
-    def construct_sequence(self, node: object, deep: bool) -> list[list[list[object]]]: ...
-
-
 def _loader(yaml: ModuleType) -> type:
     """PyYAML's safe loader with the one tag."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[name-defined]
         pass
 
-    def ordered(loader: _Loader, node: object) -> dict[str, object]:
-        arguments = loader.construct_sequence(node, deep=True)
-        pairs = arguments[0] if arguments else []
-        if not all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
-            raise FileFormatError("its OrderedDict does not hold pairs of a name and a value.")
-        return {str(name): value for name, value in pairs}
-
-    Loader.add_constructor(_ORDERED_DICT, ordered)
+    Loader.add_constructor(_ORDERED_DICT, lambda loader, node: _dict_of(loader.construct_sequence(node, deep=True)))
     return Loader
+
+
+def _dict_of(arguments: list[object]) -> dict[str, object]:
+    """Of OrderedDict's arguments: a list of pairs, or none."""
+    settings = {}
+    for pair in arguments[0] if arguments and isinstance(arguments[0], list) else arguments:
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise FileFormatError("its OrderedDict does not hold pairs of a name and a value.")
+        settings[pair[0]] = pair[1]
+    return settings

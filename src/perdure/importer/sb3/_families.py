@@ -27,44 +27,40 @@ class Family(NamedTuple):
     algorithm: str | None  # None where several have the class
 
 
-class _Module(NamedTuple):
-    algorithm: str | None
-    build: Build
-    activation: str
-    classes: tuple[str, ...]
-
-
 _OFF = ("CnnPolicy", "MultiInputPolicy")
 _ON = ("MlpPolicy", "CnnPolicy")
-_MODULES = {
-    "stable_baselines3.common.policies": _Module(
-        None, actor_critic, "Tanh", ("ActorCriticPolicy", "ActorCriticCnnPolicy", "MultiInputActorCriticPolicy")
+_MODULES: dict[str, tuple[str | None, Build, str, tuple[str, ...]]] = {  # algorithm, build, activation, classes
+    "stable_baselines3.common.policies": (
+        None,
+        actor_critic,
+        "Tanh",
+        ("ActorCriticPolicy", "ActorCriticCnnPolicy", "MultiInputActorCriticPolicy"),
     ),
-    "stable_baselines3.ppo.policies": _Module(None, actor_critic, "Tanh", ("PPOPolicy", *_ON)),
-    "stable_baselines3.a2c.policies": _Module(None, actor_critic, "Tanh", ("A2CPolicy", *_ON)),
-    "sb3_contrib.common.maskable.policies": _Module(
+    "stable_baselines3.ppo.policies": (None, actor_critic, "Tanh", ("PPOPolicy", *_ON)),
+    "stable_baselines3.a2c.policies": (None, actor_critic, "Tanh", ("A2CPolicy", *_ON)),
+    "sb3_contrib.common.maskable.policies": (
         "MaskablePPO",
         actor_critic,
         "Tanh",
         ("MaskableActorCriticPolicy", "MaskableActorCriticCnnPolicy", "MaskableMultiInputActorCriticPolicy"),
     ),
-    "sb3_contrib.common.recurrent.policies": _Module(
+    "sb3_contrib.common.recurrent.policies": (
         "RecurrentPPO",
         recurrent,
         "Tanh",
         ("RecurrentActorCriticPolicy", "RecurrentActorCriticCnnPolicy", "RecurrentMultiInputActorCriticPolicy"),
     ),
-    "stable_baselines3.dqn.policies": _Module("DQN", dqn, "ReLU", ("DQNPolicy", *_OFF)),
-    "sb3_contrib.qrdqn.policies": _Module("QR-DQN", qrdqn, "ReLU", ("QRDQNPolicy", *_OFF)),
-    "stable_baselines3.td3.policies": _Module(None, deterministic, "ReLU", ("TD3Policy", *_OFF)),
-    "stable_baselines3.sac.policies": _Module("SAC", soft, "ReLU", ("SACPolicy", *_OFF)),
-    "sb3_contrib.tqc.policies": _Module("TQC", soft, "ReLU", ("TQCPolicy", *_OFF)),
-    "sb3_contrib.crossq.policies": _Module("CrossQ", cross_q, "ReLU", ("CrossQPolicy", *_OFF)),
-    "sb3_contrib.ars.policies": _Module("ARS", functools.partial(ars, linear=False), "ReLU", ("ARSPolicy",)),
-    "sbx.ppo.policies": _Module(None, actor_critic, "Tanh", ("PPOPolicy",)),
-    "sbx.sac.policies": _Module("SAC", soft, "ReLU", ("SACPolicy",)),
-    "sbx.tqc.policies": _Module("TQC", soft, "ReLU", ("TQCPolicy",)),
-    "sbx.dqn.policies": _Module("DQN", dqn, "ReLU", ("DQNPolicy",)),
+    "stable_baselines3.dqn.policies": ("DQN", dqn, "ReLU", ("DQNPolicy", *_OFF)),
+    "sb3_contrib.qrdqn.policies": ("QR-DQN", qrdqn, "ReLU", ("QRDQNPolicy", *_OFF)),
+    "stable_baselines3.td3.policies": (None, deterministic, "ReLU", ("TD3Policy", *_OFF)),
+    "stable_baselines3.sac.policies": ("SAC", soft, "ReLU", ("SACPolicy", *_OFF)),
+    "sb3_contrib.tqc.policies": ("TQC", soft, "ReLU", ("TQCPolicy", *_OFF)),
+    "sb3_contrib.crossq.policies": ("CrossQ", cross_q, "ReLU", ("CrossQPolicy", *_OFF)),
+    "sb3_contrib.ars.policies": ("ARS", functools.partial(ars, linear=False), "ReLU", ("ARSPolicy",)),
+    "sbx.ppo.policies": (None, actor_critic, "Tanh", ("PPOPolicy",)),
+    "sbx.sac.policies": ("SAC", soft, "ReLU", ("SACPolicy",)),
+    "sbx.tqc.policies": ("TQC", soft, "ReLU", ("TQCPolicy",)),
+    "sbx.dqn.policies": ("DQN", dqn, "ReLU", ("DQNPolicy",)),
 }
 _LINEAR = "sb3_contrib.ars.policies.ARSLinearPolicy"
 
@@ -78,14 +74,14 @@ def family_of(path: str, custom: Mapping[str, object]) -> Family:
     module, _, name = alike.rpartition(".") if isinstance(alike, str) else ("", "", "")
     if alike == _LINEAR:
         return Family(functools.partial(ars, linear=True), "ReLU", FLATTEN, module, "ARS")
-    known = _MODULES.get(module)
-    if known is None or name not in known.classes:
+    algorithm, build, activation, classes = _MODULES.get(module, (None, actor_critic, "", ()))
+    if name not in classes:
         raise FileFormatError(
             f"the policy class {path[:120]!r} is not known. If it acts as one of Stable-Baselines3's, say which: "
             f"custom={{{path[:120]!r}: 'stable_baselines3.common.policies.ActorCriticPolicy'}}."
         )
     extractor = NATURE if "Cnn" in name else COMBINED if "MultiInput" in name else FLATTEN
-    return Family(known.build, known.activation, extractor, module, known.algorithm)
+    return Family(build, activation, extractor, module, algorithm)
 
 
 def algorithm_of(family: Family, fields: Fields) -> str:
