@@ -23,6 +23,8 @@ from ._report import (
 )
 from ._tensors import Layer as Layer, Tensors as Tensors, read_safetensors as read_safetensors
 from ._torch import Checkpoint as Checkpoint, open_checkpoint as open_checkpoint, read_tensors as read_tensors
+from ._values import array_of as array_of, mapping_of as mapping_of, number_of as number_of
 from ._velora import load_velora as load_velora, read_velora as read_velora
 from ._yaml import read_yaml as read_yaml
+from ._zip import open_zip as open_zip
 from .sb3 import load_sb3 as load_sb3, read_sb3 as read_sb3
