@@ -8,9 +8,8 @@ from perdure.checkpoint import load_policy, save_policy
 from perdure.export import to_onnx
 from perdure.importer import read_sb3
 from perdure.space import Box
-from tests.importer.test_sb3_samples import entries
 from tests.support.sb3 import action_error
-from tests.support.shared_files import shared_data
+from tests.support.shared_files import sb3_entries, shared_data
 
 DATA = shared_data()
 needs_files = pytest.mark.skipif(DATA is None, reason="the model files of ../shared/data are not here")
@@ -20,7 +19,7 @@ QUICK = ("a2c_Hopper-v3", "ppo_rich_dict", "recppo_sep", "maskable")
 def samples():
     """All of them; each takes seconds, so few run by default."""
     for folder in ("sb3", "sb3_synthetic"):
-        for entry in entries(folder):
+        for entry in sb3_entries(folder):
             name = (entry.get("file") or entry["zip"]).removesuffix(".zip")
             marks = () if name in QUICK else (pytest.mark.slow,)
             yield pytest.param(folder, entry, id=name, marks=marks)

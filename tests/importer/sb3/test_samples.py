@@ -1,7 +1,5 @@
 """Real and synthetic models of Stable-Baselines3, with what `predict` answered, within each file's own tolerance."""
 
-import json
-
 import jax
 import numpy as np
 import pytest
@@ -9,14 +7,10 @@ import pytest
 from perdure.importer import read_sb3
 from perdure.space import Box
 from tests.support.sb3 import action_error, answers, answers_in_sequence, head_error
-from tests.support.shared_files import shared_data
+from tests.support.shared_files import sb3_entries, shared_data
 
 DATA = shared_data()
 pytestmark = pytest.mark.skipif(DATA is None, reason="the model files of ../shared/data are not here")
-
-
-def entries(folder):
-    return [] if DATA is None else json.loads((DATA / folder / "index.json").read_text())["models"]
 
 
 def under(arrays, name):
@@ -34,7 +28,7 @@ def check(policy, arrays, prefix, tolerance):
         assert action_error(policy, given.action, arrays[f"{prefix}action"]) == 0
 
 
-@pytest.mark.parametrize("entry", entries("sb3"), ids=lambda e: e["file"].removesuffix(".zip"))
+@pytest.mark.parametrize("entry", sb3_entries("sb3"), ids=lambda e: e["file"].removesuffix(".zip"))
 def test_a_real_model_answers_as_its_authors_code_does(entry):
     name = entry["file"].removesuffix(".zip")
     arrays = dict(np.load(DATA / "sb3" / entry["golden"]))
@@ -46,7 +40,7 @@ def test_a_real_model_answers_as_its_authors_code_does(entry):
         check(policy, arrays, prefix, entry["tol"])
 
 
-@pytest.mark.parametrize("entry", entries("sb3_synthetic"), ids=lambda e: e["name"])
+@pytest.mark.parametrize("entry", sb3_entries("sb3_synthetic"), ids=lambda e: e["name"])
 def test_a_model_of_a_kind_without_public_files_answers_as_its_authors_code_does(entry):
     folder = DATA / "sb3_synthetic"
     vecnormalize = folder / f"{entry['name']}.vecnormalize.pkl"
