@@ -45,7 +45,25 @@ from ._leftovers import (
     tidy as tidy,
 )
 from ._rebuild import describe_to_save as describe_to_save, make as make, rebuild as rebuild
-from ._registry import lookup as lookup, name_of as name_of, register as register
+from ._registry import (
+    lookup as lookup,
+    name_of as name_of,
+    register as register,
+    registered_classes as registered_classes,
+)
+from ._rules import (
+    AbstractRule as AbstractRule,
+    Finite as Finite,
+    NameRule as NameRule,
+    NonNegative as NonNegative,
+    NonNegativeInt as NonNegativeInt,
+    NumberRule as NumberRule,
+    Positive as Positive,
+    PositiveInt as PositiveInt,
+    UnitInterval as UnitInterval,
+    check_settings as check_settings,
+    rule_in as rule_in,
+)
 from ._serializable import Serializable as Serializable
 from ._tree import (
     AbstractConstant as AbstractConstant,
