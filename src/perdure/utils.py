@@ -1,4 +1,4 @@
-"""Small things for users: saving modules of their own, seeds, the device, checks.
+"""Small things for users: saving modules of their own and what they were before, seeds, the device, checks.
 
 >>> class MyModule(Serializable):
 ...     a: float
@@ -14,7 +14,22 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Key
 
-from ._core import Serializable as Serializable, register as register, set_debug as set_debug
+from ._core import (
+    Instance as Instance,
+    Leaf as Leaf,
+    Serializable as Serializable,
+    added as added,
+    became as became,
+    changed as changed,
+    leaf as leaf,
+    learned as learned,
+    register as register,
+    removed as removed,
+    renamed as renamed,
+    reordered as reordered,
+    retired as retired,
+    set_debug as set_debug,
+)
 
 
 def set_seed(seed: int) -> Key[Array, ""]:

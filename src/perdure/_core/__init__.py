@@ -23,6 +23,23 @@ from ._files import (
     with_suffix as with_suffix,
     write_new as write_new,
 )
+from ._history import (
+    NOBODY as NOBODY,
+    Instance as Instance,
+    Leaf as Leaf,
+    added as added,
+    became as became,
+    changed as changed,
+    leaf as leaf,
+    leaf_nodes as leaf_nodes,
+    learned as learned,
+    packages_of as packages_of,
+    removed as removed,
+    renamed as renamed,
+    reordered as reordered,
+    to_date as to_date,
+    upgraded as upgraded,
+)
 from ._json import (
     MAX_BYTES as MAX_BYTES,
     MAX_VALUES as MAX_VALUES,
@@ -50,6 +67,8 @@ from ._registry import (
     name_of as name_of,
     register as register,
     registered_classes as registered_classes,
+    retired as retired,
+    version_of as version_of,
 )
 from ._rules import (
     AbstractRule as AbstractRule,
@@ -64,7 +83,7 @@ from ._rules import (
     check_settings as check_settings,
     rule_in as rule_in,
 )
-from ._serializable import Serializable as Serializable
+from ._serializable import Serializable as Serializable, deserialize as deserialize
 from ._tree import (
     AbstractConstant as AbstractConstant,
     owned as owned,

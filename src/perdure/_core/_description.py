@@ -13,7 +13,8 @@ no process, machine, hash seed, Python version or `repr`. Each value is one of
     {"array": "float32", "shape": [3], "values": [...]}              any other static numpy array
     {"function": "tanh"}                                             a registered function
     {"partial": ..., "arguments": [...], "keywords": {...}}          functools.partial of one
-    {"class": "Box", "fields": [["low", ...], ...]}                  a module, frozen dataclass or named tuple
+    {"class": "Box", "fields": [["low", ...], ...]}                  a module, frozen dataclass or named tuple; with
+                                                                     "version": 2 where the class has a history
     {"default": 0.5}                                                 a field never set: the value is the class's own
     {"leaf": "jax", "dtype": "float32", "shape": [64, 4]}            a leaf, whose value is stored apart (see `_leaves`)
 
@@ -36,7 +37,7 @@ import numpy as np
 from ._errors import FileFormatError
 from ._json import dumps_json
 from ._leaves import describe_leaf, dtype_named, is_stored, name_of_dtype
-from ._registry import is_registered, name_of
+from ._registry import is_registered, name_of, version_of
 
 FORMAT = 1
 MAX_DEPTH = 64
@@ -86,6 +87,12 @@ def describe(tree: Any, *, root: str = "policy", registered_only: bool = False) 
     return _describe(tree, root, False, registered_only, MAX_DEPTH)
 
 
+def is_described_version(rest: Mapping[str, Any]) -> bool:
+    """Whether what a class is described by, beside its name and fields, is nothing (version 1) or a later version."""
+    version = rest.get("version", 2)
+    return rest.keys() <= {"version"} and type(version) is int and version > 1  # True == 1 in Python
+
+
 def describe_default(cls: type, name: str) -> Any:
     """What a field of `cls` that was never set is described by, or None if the class has no value for it."""
     return {"default": _describe(getattr(cls, name), name, True, False, MAX_DEPTH)} if hasattr(cls, name) else None
@@ -113,7 +120,8 @@ def _describe(value: Any, path: str, static: bool, registered_only: bool, depth:
                 members.append([name, inner(getattr(value, name), where, static or is_static)])
             else:  # a constructor of its own left it at the class's value, so it is no leaf for JAX either
                 members.append([name, {"default": inner(getattr(value, name), where, True)}])
-        return {"class": name_of(cls), "fields": members}
+        name, version = name_of(cls), version_of(name_of(cls))
+        return {"class": name, "fields": members, **({"version": version} if version > 1 else {})}
     if not static and is_stored(value):
         return _described_leaf(value, path)
     if cls is tuple:

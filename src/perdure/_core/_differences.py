@@ -32,6 +32,8 @@ def _number(dtype: Any, entry: Any) -> str:
 def _text(node: Any) -> str:
     """One value in words; for a class or container what it is, without its members. Total: files may hold anything."""
     match node:
+        case {"class": name, "version": version}:
+            return f"{name} (version {version})"
         case {"class": name}:
             return str(name)
         case {"default": value}:

@@ -22,9 +22,11 @@ from ._description import (
     fields_of,
     fingerprint_of,
     has_fields,
+    is_described_version,
     is_named_tuple,
 )
 from ._errors import FileFormatError
+from ._history import NOBODY, upgraded
 from ._json import dumps_json
 from ._leaves import check_shape, dtype_named, escape, leaf_from_numpy, leaf_to_numpy, leaves_with_paths
 from ._registry import lookup
@@ -46,12 +48,22 @@ def describe_to_save(tree: Any) -> tuple[Any, bytes]:
     return description, fingerprint
 
 
-def rebuild(description: Any, arrays: Mapping[str, np.ndarray], *, root: str = "policy") -> Any:
+def rebuild(
+    description: Any,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    root: str = "policy",
+    written_by: Mapping[str, str] = NOBODY,
+) -> Any:
     """The tree that `describe` saw, with the leaves in `arrays`, keyed by path as `leaves_with_paths` does.
 
-    Raises: FileFormatError, whatever the description holds: for unknown classes and functions, fields that are not
-    those of the class, leaves that are missing, left over or of another dtype or shape, values a class refuses.
+    Classes in an earlier version are brought to today's before, see `upgraded`.
+
+    Raises: FileFormatError, whatever the description holds: for unknown classes and functions, later versions, fields that
+    are not those of the class in its order, leaves that are missing, left over or of another dtype or shape, values a class
+    refuses.
     """
+    description, arrays = upgraded(description, arrays, root=root, written_by=written_by)
     builder = _Builder(arrays)
     tree = builder.build(description, root, (), False, MAX_DEPTH)
     if left := [name for name in arrays if name not in builder.used]:
@@ -82,7 +94,7 @@ class _Builder:
                 raise FileFormatError(f"{where}: {node} is a static value, but the place is not static.")
             return node
         match node:
-            case {"class": str(name), "fields": list(fields), **rest} if not rest:
+            case {"class": str(name), "fields": list(fields), **rest} if is_described_version(rest):
                 return self.instance(name, fields, where, path, static, depth)
             case {"leaf": _} if not static:
                 return self.leaf(node, where, path)
@@ -130,10 +142,10 @@ class _Builder:
             tuple(pair) for pair in fields if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
         ]
         found = [pair[0] for pair in pairs]
-        if len(pairs) != len(fields) or len(set(found)) != len(found) or set(found) != set(wanted):
+        if len(pairs) != len(fields) or found != list(wanted):  # also in another order, which is that of the leaves
             raise FileFormatError(
                 f"{where}: the file has {name} with the fields {', '.join(found)[:200]}; this version of the class has "
-                f"{', '.join(wanted)}."
+                f"{', '.join(wanted)}. If the class was changed, say how: @register(upgrades=[...]), see perdure.utils."
             )
         values = {}
         for field, node in pairs:

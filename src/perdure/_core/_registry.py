@@ -9,7 +9,8 @@ import difflib
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, packages_distributions, version as version_installed
 from typing import Any, Literal, TypeVar, overload
 
 import equinox as eqx
@@ -24,6 +25,8 @@ T = TypeVar("T")
 # name -> what has it. More than one entry: unrelated user classes of one name, which only `lookup` has to refuse.
 _holders: dict[Kind, dict[str, list[Any]]] = {"class": {}, "function": {}}
 _names: dict[int, tuple[Any, str]] = {}  # id -> (the object, kept alive so that no other gets its id; its name)
+_steps: dict[str, tuple[Callable[..., Any], ...]] = {}  # class name -> its upgrades, see `_history`
+_retired: dict[str, str] = {}  # name that no class has any more -> the package that retired it
 _protected = ("perdure", "equinox", "jax", "jaxlib")  # packages whose names nobody else may take
 
 
@@ -66,8 +69,18 @@ def _taken(name: str, old: Any, new: Any) -> ValueError:
     )
 
 
+def _check_not_retired(name: str, value: Any) -> None:
+    if name in _retired:
+        raise ValueError(
+            f"{name!r} is the name of a retired class, so files with it mean something else. Register {_full_name(value)} "
+            'under another: @register(name="...").'
+        )
+
+
 def _claim(value: Any, name: str) -> None:
     kind = _kind(value)
+    if kind == "class":
+        _check_not_retired(name, value)
     strangers = [old for old in _holders[kind].get(name, []) if not _same_origin(old, value)]
     for old in strangers:
         if kind == "function" or _package(old) in _protected or _package(value) in _protected:
@@ -80,21 +93,76 @@ def _claim(value: Any, name: str) -> None:
 
 
 @overload
-def register(value: T, *, name: str | None = None) -> T: ...
+def register(value: T, *, name: str | None = None, upgrades: Sequence[Callable[..., Any]] = ()) -> T: ...
 @overload
-def register(value: None = None, *, name: str | None = None) -> Callable[[T], T]: ...
-def register(value: Any = None, *, name: str | None = None) -> Any:
+def register(
+    value: None = None, *, name: str | None = None, upgrades: Sequence[Callable[..., Any]] = ()
+) -> Callable[[T], T]: ...
+def register(value: Any = None, *, name: str | None = None, upgrades: Sequence[Callable[..., Any]] = ()) -> Any:
     """Let `value`, a class or function, be saved to and loaded from files. Returns it, so it serves as a decorator.
 
     `@register`, `@register(name="my_policy")` and `register(my_function, name="my_function")` all work. The default
     name is the qualified name without the module. Defining the same thing again replaces it.
 
-    Raises: ValueError if the name belongs to something of Perdure's, or to another function.
+    A class whose fields change takes a step of its history with it, so that files of before go on loading: `upgrades` has
+    one function for each change, in the order of the changes, the n-th of which makes version n + 1 of version n. Never take
+    one away or change what it does. See `perdure.utils.added`, `renamed`, ... for the usual ones.
+
+    Raises: ValueError if the name belongs to something of Perdure's, or to another function, or to a retired class;
+    TypeError for upgrades of a function.
     """
     if value is None:
-        return functools.partial(register, name=name)
-    _claim(value, _default_name(value) if name is None else name)
+        return functools.partial(register, name=name, upgrades=upgrades)
+    if upgrades and _kind(value) == "function":
+        raise TypeError(f"{_full_name(value)} is a function, which has no fields that change. Leave out upgrades.")
+    own = _default_name(value) if name is None else name
+    _claim(value, own)
+    if _kind(value) == "class":
+        _steps[own] = tuple(upgrades)
     return value
+
+
+def retired(name: str, *upgrades: Callable[..., Any]) -> None:
+    """Say what files mean by a class that is no more: its upgrades, of which the last one makes another class of it.
+
+    Raises: ValueError if a class has that name, if it is retired already, or if nothing is said.
+    """
+    if _holders["class"].get(name) or name in _retired or not upgrades:
+        why = "nothing is said of it" if not upgrades else "a class has that name, or it is retired already"
+        raise ValueError(f"{name!r} cannot be retired: {why}. Each name is retired once, with at least one upgrade.")
+    _steps[name] = upgrades
+    _retired[name] = sys._getframe(1).f_globals.get("__name__", "?").split(".")[0]
+
+
+def steps_of(name: str) -> tuple[Callable[..., Any], ...]:
+    """The upgrades of the class of this name, or of one that had it."""
+    return _steps.get(name, ())
+
+
+def version_of(name: str | None) -> int:
+    """The version in which files hold the class of this name now: 1 + the number of its upgrades."""
+    return 1 + len(steps_of(name or ""))
+
+
+def home_of(name: str) -> str:
+    """The distribution, as pip calls it, that defines the class of this name; else the module; "perdure" if none does."""
+    holders = _holders["class"].get(name, [])
+    package = _package(holders[0]) if holders else _retired.get(name, "perdure")
+    return distribution_of(package)
+
+
+@functools.lru_cache
+def distribution_of(package: str) -> str:
+    """What pip calls the package that is imported by this name; this name if it is none of pip's."""
+    return package if package in _protected else (packages_distributions().get(package) or [package])[0]
+
+
+def installed_version(distribution: str) -> str | None:
+    """The version of an installed distribution; None for a module that was not installed."""
+    try:
+        return version_installed(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def register_if_free(cls: type) -> None:
@@ -122,6 +190,7 @@ def name_of(value: Any) -> str | None:
     if _kind(value) == "function":
         return None
     name = _default_name(value)
+    _check_not_retired(name, value)
     for old in _holders["class"].get(name, []):
         if _package(old) in _protected and not _same_origin(old, value):
             raise _taken(name, old, value)

@@ -6,7 +6,8 @@ Layout, integers little-endian:
     ...        the leaves one after the other, each as numpy's .npy, in the order of `equinox.tree_serialise_leaves`
     n bytes    the description, canonical JSON (see `_description`)
     8 bytes    n
-    4 bytes    format number
+    4 bytes    format number: 1, or 2 where a class in the description has a history; then the n bytes are the canonical
+               JSON of [description, {package: the version that wrote it}]
     8 bytes    magic "PERDURE" and a newline
     32 bytes   SHA-256 of all bytes before it
 """
@@ -16,23 +17,25 @@ import io
 import math
 import os
 import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
-import jax.tree_util as jtu
 import numpy as np
 
-from ._description import FORMAT, describe, fingerprint_of
+from ._description import describe, fingerprint_of
 from ._differences import differences
 from ._errors import FileFormatError, FingerprintError
 from ._files import atomic_write, open_regular, with_suffix
+from ._history import NOBODY, has_history, leaf_nodes, packages_of, upgraded
 from ._json import dumps_json, loads_json
 from ._leaves import check_leaf, describe_leaf, is_stored, leaf_from_numpy, leaf_to_numpy, leaves_with_paths
 from ._registry import register_if_free
 
 S = TypeVar("S")  # not typing.Self, which beartype takes only on classes it decorates itself
+_PLAIN, _WITH_HISTORY = FORMATS = (1, 2)
 _MAGIC = b"PERDURE\n"
 _FOOTER = struct.Struct("<QI8s")
 _NPY = b"\x93NUMPY"
@@ -51,8 +54,9 @@ def _pack(module: Any) -> bytes:
     body.write(fingerprint_of(description))
     for _, leaf in leaves_with_paths(module):
         np.save(body, leaf_to_numpy(leaf), allow_pickle=False)
-    text = dumps_json(description)
-    body.write(text + _FOOTER.pack(len(text), FORMAT, _MAGIC))
+    number = _WITH_HISTORY if has_history(description) else _PLAIN
+    text = dumps_json(description if number == _PLAIN else [description, packages_of(description)])
+    body.write(text + _FOOTER.pack(len(text), number, _MAGIC))
     body.write(hashlib.sha256(body.getbuffer()).digest())
     return body.getvalue()
 
@@ -66,8 +70,16 @@ def _read(path: Path) -> bytes:
         return file.read() if is_ours else file.read(_SMALLEST)
 
 
-def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """Fingerprint, leaf data and description of a file that is whole."""
+class _Parts(NamedTuple):
+    """A file that is whole."""
+
+    fingerprint: bytes
+    leaves: bytes
+    text: bytes
+    number: int
+
+
+def _split(data: bytes) -> _Parts:
     if len(data) < _SMALLEST or data[-40:-32] != _MAGIC:
         foreign = ""
         if data.startswith(_NPY):
@@ -78,14 +90,15 @@ def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
     if hashlib.sha256(data[:-32]).digest() != data[-32:]:
         raise FileFormatError("the file is damaged: its SHA-256 is not the one in its footer. Take another copy.")
     length, number, _ = _FOOTER.unpack(data[-_SMALLEST + 32 : -32])
-    if number != FORMAT:
+    if number not in FORMATS:
         raise FileFormatError(
-            f"format {number} is unknown to this version, which reads format {FORMAT}. Update perdure."
+            f"format {number} is unknown to this version, which reads format {' and '.join(map(str, FORMATS))}. "
+            "Update perdure: pip install --upgrade perdure."
         )
     end = len(data) - _FOOTER.size - 32
     if length > end - 32:
         raise FileFormatError(f"the description claims {length} bytes, but only {end - 32} are there.")
-    return data[:32], data[32 : end - length], data[end - length : end]
+    return _Parts(data[:32], data[32 : end - length], data[end - length : end], number)
 
 
 def _read_array(data: memoryview, start: int, dtype: np.dtype, shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
@@ -120,47 +133,57 @@ def _header(expected: dict[str, Any]) -> bytes:
 class _Content(NamedTuple):
     """A file that is whole and agrees with itself."""
 
-    fingerprint: bytes
     leaves: bytes
     description: Any
+    written_by: Mapping[str, str]
 
 
 def _check(data: bytes) -> _Content:
-    fingerprint, leaves, text = _split(data)
-    description = loads_json(text)
+    fingerprint, leaves, text, number = _split(data)
+    description, written_by = loads_json(text), NOBODY
+    if number == _WITH_HISTORY:
+        match description:
+            case [found, dict(packages)] if all(isinstance(version, str) for version in packages.values()):
+                description, written_by = found, packages
+            case _:
+                raise FileFormatError("the description does not tell the packages that wrote the file.")
     if fingerprint_of(description) != fingerprint:
         raise FileFormatError("the fingerprint is not that of the description in the file.")
-    return _Content(fingerprint, leaves, description)
+    return _Content(leaves, description, written_by)
 
 
 def _fill(skeleton: Any, content: _Content) -> Any:
     """`skeleton`, whose arrays may be `jax.ShapeDtypeStruct`, with the leaves of the file."""
     root = _root(type(skeleton))
-    expected = describe(skeleton, root=root)
-    if fingerprint_of(expected) != content.fingerprint:
-        lines = "\n  ".join(differences(expected, content.description, root=root))
+    expected, own = describe(skeleton, root=root), content.description
+    description, arrays = upgraded(own, _read_arrays(content), root=root, written_by=content.written_by)
+    if fingerprint_of(expected) != fingerprint_of(description):
+        lines = "\n  ".join(differences(expected, description, root=root))
         raise FingerprintError(
             f"the file holds another structure than the one it is loaded into:\n  {lines}\n"
             "Pass the constructor arguments it was saved with."
         )
-    leaves, structure = jtu.tree_flatten(skeleton)
+    stored = iter([leaf_from_numpy(arrays[path], describe_leaf(leaf)) for path, leaf in leaves_with_paths(skeleton)])
+    return jax.tree.map(lambda leaf: next(stored) if is_stored(leaf) else leaf, skeleton)
+
+
+def _read_arrays(content: _Content) -> dict[str, np.ndarray]:
+    """The arrays by path; which there are and in what order is said by the description of the file."""
     view, position = memoryview(content.leaves), 0
-    for i, leaf in enumerate(leaves):
-        if is_stored(leaf):
-            node = describe_leaf(leaf)
-            array, position = _read_array(view, position, *check_leaf(node))
-            leaves[i] = leaf_from_numpy(array, node)
+    arrays: dict[str, np.ndarray] = {}
+    for path, node in leaf_nodes(content.description):
+        arrays[path], position = _read_array(view, position, *check_leaf(node))
     if position != len(view):
         raise FileFormatError(f"{len(view) - position} bytes follow the last array.")
-    return jtu.tree_unflatten(structure, leaves)
+    return arrays
 
 
 def _is_jax(value: Any) -> bool:
     return isinstance(value, jax.Array)
 
 
-def _skeleton(cls: type, *args: Any, **kwargs: Any) -> Any:
-    """`cls(*args, **kwargs)` with shapes for JAX's arrays: nothing is computed, where the constructor allows it.
+def _skeleton(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """`constructor(*args, **kwargs)` with shapes for JAX's arrays: nothing is computed, where the constructor allows it.
 
     Not `eqx.filter_eval_shape`, which takes numpy arrays for JAX's and so loses their kind and their 64 bits.
     """
@@ -169,14 +192,14 @@ def _skeleton(cls: type, *args: Any, **kwargs: Any) -> Any:
 
     def arrays(dynamic: Any) -> Any:
         args, kwargs = eqx.combine(dynamic, static)
-        made, other = eqx.partition(cls(*args, **kwargs), _is_jax)
+        made, other = eqx.partition(constructor(*args, **kwargs), _is_jax)
         rest.append(other)
         return made
 
     try:
         return eqx.combine(jax.eval_shape(arrays, dynamic), rest[-1])
     except Exception:  # it looked at a value of an array; if it is at fault otherwise, it will say so again
-        return cls(*args, **kwargs)
+        return constructor(*args, **kwargs)
 
 
 class Serializable(eqx.Module):
@@ -207,10 +230,15 @@ class Serializable(eqx.Module):
         Raises: FingerprintError (a ValueError) naming the fields that differ and both values; FileFormatError (a
         ValueError) for a damaged, truncated or foreign file; FileNotFoundError naming the path that was tried.
         """
-        path = with_suffix(path, ".eqx")
-        data = _read(path)
-        try:
-            content = _check(data)
-            return _fill(_skeleton(cls, *args, **kwargs), content)
-        except (FileFormatError, FingerprintError) as error:
-            raise type(error)(f"{path}: {error}") from error
+        return deserialize(cls, path, *args, **kwargs)
+
+
+def deserialize(constructor: Callable[..., S], path: str | Path, *args: Any, **kwargs: Any) -> S:
+    """As `Serializable.deserialize`, for whatever makes the module."""
+    path = with_suffix(path, ".eqx")
+    data = _read(path)
+    try:
+        content = _check(data)
+        return _fill(_skeleton(constructor, *args, **kwargs), content)
+    except (FileFormatError, FingerprintError) as error:
+        raise type(error)(f"{path}: {error}") from error

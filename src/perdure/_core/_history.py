@@ -1,0 +1,328 @@
+"""What classes were before, so that the files of then load now.
+
+A description (see `_description`) says of each class which version it was of: 1 + the number of its upgrades, where 1 is not
+written. Before anything is built, every class in a file is brought to the version of today, from the outside to the inside:
+a step sees the parts of its class as the file has them, never as today's code has them, so a step that is right once stays
+right. A leaf travels with its data: whoever moves a node has moved the array. Nothing that a file says chooses a function:
+steps belong to names, as classes do.
+
+    @register(upgrades=[added(gain=1.0), renamed(w="weight")])       # this class is of version 3
+    class Layer(eqx.Module): ...
+
+    retired("OldLayer", became("Layer", version=3))                  # a name that no class has any more
+
+Targets and the moments of optimisers are described as the module they belong to, with None for each leaf that is not trained.
+So a step of one's own meets None where it expects a leaf, and leaves it alone, as those below do.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from perdure import __version__
+
+from ._description import describe_float, fields_of, is_described_version
+from ._errors import FileFormatError
+from ._leaves import describe_leaf, escape, leaf_to_numpy
+from ._registry import home_of, installed_version, is_registered, lookup, name_of, steps_of, version_of
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
+_MOST = 1000  # steps of one class in one file, so that names which become each other end
+
+
+@dataclasses.dataclass
+class Instance:
+    """A class in a file: its fields are nodes of the description, in which classes are instances and leaves have data."""
+
+    name: str
+    fields: dict[str, Any]
+    version: int = 1
+
+
+class Leaf(NamedTuple):
+    """A leaf in a file, wherever it is moved."""
+
+    node: dict[str, Any]  # as `describe_leaf` gives it
+    array: np.ndarray | None  # None where the file has no data for it, which `rebuild` refuses
+
+
+Upgrade = Callable[[Instance], Instance]
+
+
+def node_of(value: Any) -> Any:
+    """How a step says a value: plain ones and registered functions as they are described, arrays of JAX and numpy as leaves.
+
+    Classes are given as `Instance`, by name, fields and version, since what today's constructor makes may change.
+
+    Raises: TypeError for anything else.
+    """
+    if isinstance(value, Instance | Leaf):
+        return value
+    if isinstance(value, jax.Array | np.ndarray):
+        return leaf(value)
+    if isinstance(value, tuple):
+        return [node_of(member) for member in value]
+    if isinstance(value, float):
+        return describe_float(value)
+    if value is None or isinstance(value, int | str):
+        return value
+    if callable(value) and is_registered(value) and not isinstance(value, type):
+        return {"function": name_of(value)}
+    raise TypeError(
+        f"a step adds {type(value).__name__} {str(value)[:80]}, which it cannot say. Give None, a number, text, a tuple of "
+        "these, an array, a registered function, or an Instance with the class's name, fields and version."
+    )
+
+
+def leaf(value: Any) -> Leaf:
+    """An array of JAX or numpy that was not in the file."""
+    return Leaf(describe_leaf(value), leaf_to_numpy(value))
+
+
+def added(**fields: Any) -> Upgrade:
+    """Fields that were not there, with what the class did without them. See `node_of` for what they may be."""
+    nodes = {name: node_of(value) for name, value in fields.items()}
+
+    def upgrade(instance: Instance) -> Instance:
+        if there := nodes.keys() & instance.fields.keys():
+            raise KeyError(f"{min(there)!r} is there already")
+        return dataclasses.replace(instance, fields={**instance.fields, **nodes})
+
+    return upgrade
+
+
+def removed(*fields: str) -> Upgrade:
+    """Fields that nothing reads any more."""
+
+    def upgrade(instance: Instance) -> Instance:
+        for name in fields:
+            del instance.fields[name]
+        return instance
+
+    return upgrade
+
+
+def renamed(**fields: str) -> Upgrade:
+    """Fields by their old names, with the new ones: `renamed(w="weight")`."""
+
+    def upgrade(instance: Instance) -> Instance:
+        if missing := fields.keys() - instance.fields.keys():
+            raise KeyError(min(missing))
+        return dataclasses.replace(instance, fields={fields.get(n, n): node for n, node in instance.fields.items()})
+
+    return upgrade
+
+
+def reordered() -> Upgrade:
+    """The same fields in another order, which is that of the leaves. They are found by name; this says it was meant."""
+    return lambda instance: instance
+
+
+def changed(**functions: Callable[[np.ndarray], Any]) -> Upgrade:
+    """Leaves with other data, such as `changed(weight=np.transpose)`; one that is None, as in a target, stays None."""
+
+    def upgrade(instance: Instance) -> Instance:
+        for name, function in functions.items():
+            if isinstance(old := instance.fields[name], Leaf):
+                array = np.asarray(function(old.array))
+                instance.fields[name] = Leaf({**old.node, "dtype": array.dtype.name, "shape": list(array.shape)}, array)
+        return instance
+
+    return upgrade
+
+
+def learned(**dtypes: str) -> Upgrade:
+    """Static numbers that are arrays of JAX now: `learned(epsilon="float32")`."""
+
+    def upgrade(instance: Instance) -> Instance:
+        for name, dtype in dtypes.items():
+            array = np.asarray(instance.fields[name], dtype)
+            instance.fields[name] = Leaf({"leaf": "jax", "dtype": dtype, "shape": list(array.shape)}, array)
+        return instance
+
+    return upgrade
+
+
+def became(name: str, *, version: int = 1) -> Upgrade:
+    """The same fields in a class of another name, in the version which that had then."""
+    return lambda instance: Instance(name, instance.fields, version)
+
+
+def upgraded(
+    description: Any,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    root: str = "policy",
+    written_by: Mapping[str, str] = NOBODY,
+) -> tuple[Any, Mapping[str, np.ndarray]]:
+    """The description and the arrays by path as the classes of today would have written them.
+
+    `written_by` are the packages that wrote the file, with their versions. What is malformed stays as it is, for `rebuild`
+    to refuse.
+
+    Raises: FileFormatError for a version that is later than today's, with what to install, or fields that are not those of
+    the version.
+    """
+    if _is_current(description):
+        return description, arrays
+    moved: dict[str, np.ndarray] = {}
+    new = _unbind(_bring(_bind(description, (), arrays), (root,), written_by), (), moved)
+    claimed = {path for path, _ in leaf_nodes(description)}
+    return new, {**{path: array for path, array in arrays.items() if path not in claimed}, **moved}
+
+
+def leaf_nodes(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """`(path, description)` of each leaf, in the order of the leaves."""
+    match node:
+        case {"leaf": _}:
+            yield ".".join(path), node
+        case {"class": str(), "fields": list(pairs)} if _are_pairs(pairs):
+            for name, member in pairs:
+                yield from leaf_nodes(member, (*path, escape(name)))
+        case {"dict": dict(members)}:
+            for name in sorted(members):
+                yield from leaf_nodes(members[name], (*path, escape(name)))
+        case {"list": list(members)} | list(members):
+            for i, member in enumerate(members):
+                yield from leaf_nodes(member, (*path, str(i)))
+
+
+def has_history(node: Any) -> bool:
+    """True if a class in a description has been changed since its first version."""
+    members = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return (isinstance(node, dict) and "class" in node and "version" in node) or any(map(has_history, members))
+
+
+def classes_in(node: Any) -> set[str]:
+    """The names of all classes in a description."""
+    members = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    own = {node["class"]} if isinstance(node, dict) and isinstance(node.get("class"), str) else set()
+    return own.union(*map(classes_in, members))
+
+
+def packages_of(description: Any) -> dict[str, str]:
+    """The packages that define the classes in a description, with the versions that are installed: what to install to read it.
+
+    Modules that no package brings have no version, and so are left out.
+    """
+    homes = {home_of(name) for name in classes_in(description)} - {"perdure", "equinox", "jax"}
+    found = {home: installed_version(home) for home in sorted(homes)}
+    return {"perdure": __version__, **{home: version for home, version in found.items() if version is not None}}
+
+
+def _are_pairs(pairs: list) -> bool:
+    named = all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs)
+    return named and len({pair[0] for pair in pairs}) == len(pairs)
+
+
+def _is_current(node: Any) -> bool:
+    """True if every class in a description is of the version of today."""
+    if isinstance(node, list):
+        return all(map(_is_current, node))
+    if not isinstance(node, dict):
+        return True
+    same = not isinstance(node.get("class"), str) or node.get("version", 1) == version_of(node["class"])
+    return same and all(map(_is_current, node.values()))
+
+
+def _inside(node: Any, path: tuple[str, ...], change: Callable[[Any, tuple[str, ...]], Any]) -> Any:
+    """A copy of `node` with its members changed, each of which gets its path."""
+    match node:
+        case Instance(fields=fields):
+            named = {name: change(member, (*path, escape(name))) for name, member in fields.items()}
+            return dataclasses.replace(node, fields=named)
+        case {"list": list(members), **rest} if not rest:
+            return {"list": _inside(members, path, change)}
+        case {"dict": dict(members), **rest} if not rest:
+            return {"dict": {name: change(member, (*path, escape(name))) for name, member in members.items()}}
+        case dict():
+            return {name: change(member, ()) for name, member in node.items()}  # static: there are no leaves in it
+        case list():
+            return [change(member, (*path, str(i))) for i, member in enumerate(node)]
+    return node
+
+
+def _bind(node: Any, path: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Any:
+    """A copy with an `Instance` for each class and a `Leaf` for each leaf."""
+    match node:
+        case {"leaf": _}:
+            return Leaf(node, arrays.get(".".join(path)))
+        case {"class": str(name), "fields": list(pairs), **rest} if _are_pairs(pairs) and is_described_version(rest):
+            node = Instance(name, dict(map(tuple, pairs)), rest.get("version", 1))
+    return _inside(node, path, functools.partial(_bind, arrays=arrays))
+
+
+def _unbind(node: Any, path: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Any:
+    """The inverse of `_bind`; the data of each leaf goes to `arrays`, by its path."""
+    if isinstance(node, Leaf):
+        if node.array is not None:
+            arrays[".".join(path)] = node.array
+        return node.node
+    node = _inside(node, path, functools.partial(_unbind, arrays=arrays))
+    if not isinstance(node, Instance):
+        return node
+    version = {"version": node.version} if node.version > 1 else {}
+    return {"class": node.name, "fields": [list(pair) for pair in node.fields.items()], **version}
+
+
+def _bring(node: Any, path: tuple[str, ...], written_by: Mapping[str, str]) -> Any:
+    if isinstance(node, Instance):
+        node = _as_of_today(to_date(node, ".".join(path), written_by))
+    return _inside(node, path, functools.partial(_bring, written_by=written_by))
+
+
+def to_date(instance: Instance, where: str, written_by: Mapping[str, str] = NOBODY) -> Instance:
+    """The same of the version of today; its parts stay as they are.
+
+    Raises: FileFormatError as `upgraded`.
+    """
+    for _ in range(_MOST):
+        name, version = instance.name, instance.version
+        if version == version_of(name):
+            return instance
+        if version > version_of(name):
+            raise FileFormatError(f"{where}: {later(name, version, written_by)}")
+        try:
+            instance = steps_of(name)[version - 1](dataclasses.replace(instance, fields=dict(instance.fields)))
+        except Exception as error:  # the step may be a user's, and what it gets is the file's
+            raise FileFormatError(
+                f"{where}: the file has {name[:200]} in version {version}, but not as that version was: {error!r:.200}."
+            ) from error
+        if instance.name == name:
+            instance = dataclasses.replace(instance, version=version + 1)
+    raise FileFormatError(f"{where}: the history of {instance.name[:200]} goes in a circle. Mend its upgrades.")
+
+
+def later(name: str, version: int, written_by: Mapping[str, str]) -> str:
+    """What to say of a class in a version that is not known here: the package to install, in the version that wrote it."""
+    package = home_of(name)
+    told = (
+        f"the file has {name[:200]} in version {version}, and this process knows version {version_of(name)}. "
+        f"Install a newer {package}: pip install "
+    )
+    found = written_by.get(package, "")
+    is_version = re.fullmatch(r"[0-9][0-9A-Za-z.+!-]{0,40}", found)
+    return told + (f'"{package}>={found}".' if is_version else f"--upgrade {package}.")
+
+
+def _as_of_today(instance: Instance) -> Instance:
+    """With the fields in the order of the class, which is that of its leaves, and numbers as leaves where it has leaves.
+
+    One of a class that is not registered stays as it is.
+    """
+    try:
+        is_static = fields_of(lookup(instance.name, "class"))
+    except (FileFormatError, TypeError):
+        return instance
+    order = {name: i for i, name in enumerate(is_static)}
+    fields = {}
+    for name, node in sorted(instance.fields.items(), key=lambda pair: order.get(pair[0], len(order))):
+        number = isinstance(node, bool | int | float) and not is_static.get(name, True)
+        fields[name] = leaf(node) if number else node
+    return dataclasses.replace(instance, fields=fields)
