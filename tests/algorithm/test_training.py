@@ -28,7 +28,7 @@ from perdure.policy import (
     RecurrentActorCriticPolicy,
     RecurrentQPolicy,
 )
-from trainings import CARTPOLE, OFF_POLICY, ON_POLICY, PENDULUM, TRAININGS
+from tests.support.trainings import CARTPOLE, OFF_POLICY, ON_POLICY, PENDULUM, TRAININGS
 
 
 def new(algorithm, policy, env=CARTPOLE, **settings):
@@ -109,7 +109,7 @@ def test_two_processes_learn_the_same_bits(new):
     program = f"""
 import sys; sys.path[:0] = {sys.path!r}
 import hashlib, json
-from test_training import *
+from tests.algorithm.test_training import *
 algorithm, policy = {new.__name__}()
 state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(1)), 200)
 print(json.dumps([hashlib.sha256(b).hexdigest() for b in bits(state)]))

@@ -4,7 +4,6 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
-from callback_support import ALGORITHM, ENV, Notes, begin, bits, train
 
 from perdure.algorithm._base import run_compiled
 from perdure.callback import AdaptiveCurriculum, ScheduledCurriculum
@@ -14,6 +13,7 @@ from perdure.env import TimeLimit
 from perdure.env.adapter import HostEnv, to_gymnasium_env
 from perdure.env.classic_control import CartPole
 from perdure.env.wrapper import AbstractWrapper
+from tests.support.callbacks import ALGORITHM, ENV, Notes, begin, bits, train
 
 
 class Tilted(AbstractWrapper):

@@ -6,17 +6,16 @@ import random
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
-import resuming
 from jax import random as jr
 
 from perdure.checkpoint import load, save
 from perdure.env.adapter import HostEnv, make_host
-from trainings import MEMORIES, TRAININGS
+from tests.support import resuming
+from tests.support.trainings import MEMORIES, TRAININGS
 
-PROGRAM = Path(__file__).with_name("resuming.py")
+PROGRAM = resuming.__file__
 NATIVE = [f"{name} native" for name in TRAININGS if name not in MEMORIES]
 HOST = [f"{name} classic" for name in TRAININGS if name not in MEMORIES]
 MUJOCO = ["SAC mujoco", "TD3 mujoco"]

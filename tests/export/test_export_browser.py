@@ -7,9 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from export_in_process import InProcessRunner
-from export_node import needs, node
-from export_policies import POLICIES
 
 import perdure.export._export as exporting
 import perdure.export._targets as targets
@@ -18,6 +15,9 @@ from perdure.export import export
 from perdure.export._chromium import NO_CHROMIUM, Browser, find_chromium
 from perdure.export._javascript import find_modules
 from perdure.export._targets import Target, write_onnx_target, write_tfjs_target, write_tflite_target
+from tests.support.export.in_process import InProcessRunner
+from tests.support.export.node import needs, node
+from tests.support.export.policies import POLICIES
 
 HERE = Path(__file__).parent
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason=NO_CHROMIUM)

@@ -9,18 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_c_support import (
-    COMPILERS,
-    DRIVER,
-    STRICT,
-    compiler,
-    needs_compiler,
-    rows_as_bytes,
-    rows_from_bytes,
-    run,
-)
-from export_policies import CONTINUOUS, OBSERVATION, POLICIES, Stateless, continuous, discrete, mlp, recurrent
-from export_support import worst_error
 
 import perdure.export._targets as targets
 import perdure.export.c._build as building
@@ -34,6 +22,27 @@ from perdure.export._tolerance import near_ties
 from perdure.export.c import build, load, write_c
 from perdure.export.c._interface import argument_name
 from perdure.space import Box, Dict, Discrete
+from tests.support.export.c_compilers import (
+    COMPILERS,
+    DRIVER,
+    STRICT,
+    compiler,
+    needs_compiler,
+    rows_as_bytes,
+    rows_from_bytes,
+    run,
+)
+from tests.support.export.comparison import worst_error
+from tests.support.export.policies import (
+    CONTINUOUS,
+    OBSERVATION,
+    POLICIES,
+    Stateless,
+    continuous,
+    discrete,
+    mlp,
+    recurrent,
+)
 
 pytestmark = needs_compiler
 

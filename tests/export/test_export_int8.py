@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_int8_support import int8_program, reference_rows
-from export_policies import CONTINUOUS, OBSERVATION, POLICIES, Argmax, Clipped, Squashed, Stateless, discrete, mlp
 
 from perdure._core import ExportError
 from perdure.env import make
@@ -22,7 +20,19 @@ from perdure.export._quantize import answers
 from perdure.export._ranges import scale_of, symmetric_scale
 from perdure.export.tflite._edge_tpu import check_core
 from perdure.space import Box, Discrete
-from policy_kinds import make as make_policy
+from tests.support.export.int8 import int8_program, reference_rows
+from tests.support.export.policies import (
+    CONTINUOUS,
+    OBSERVATION,
+    POLICIES,
+    Argmax,
+    Clipped,
+    Squashed,
+    Stateless,
+    discrete,
+    mlp,
+)
+from tests.support.policy_kinds import make as make_policy
 
 F = np.float32
 

@@ -7,8 +7,6 @@ import time
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_policies import POLICIES, Clipped, continuous, discrete, mlp, recurrent
-from export_support import graph_of
 
 import perdure.export._targets as targets
 from perdure._core import ExportError, FileFormatError, import_extra
@@ -20,6 +18,8 @@ from perdure.export._passes import name_tensors, simplify
 from perdure.export._signature import Port
 from perdure.export._tolerance import compare, near_ties
 from perdure.space import Box, MultiDiscrete
+from tests.support.export.comparison import graph_of
+from tests.support.export.policies import POLICIES, Clipped, continuous, discrete, mlp, recurrent
 
 pytest.importorskip("onnx", reason="ONNX is written with the extra onnx")
 pytest.importorskip("onnxruntime", reason="ONNX is run with the extra onnx")

@@ -10,10 +10,6 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from export_c_support import needs_compiler
-from export_in_process import in_process as in_process, installed_targets
-from export_policies import OBSERVATION, Stateless
-from export_support import F
 from jax import random as jr
 
 from perdure.distribution import Categorical
@@ -27,7 +23,11 @@ from perdure.export._run import RUNNERS
 from perdure.export.c import build, load
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
 from perdure.space import Box, Discrete, MultiBinary, MultiDiscrete
-from policy_kinds import VECTOR, Spaces, make, some_slow
+from tests.support.export.c_compilers import needs_compiler
+from tests.support.export.comparison import F
+from tests.support.export.in_process import in_process as in_process, installed_targets
+from tests.support.export.policies import OBSERVATION, Stateless
+from tests.support.policy_kinds import VECTOR, Spaces, make, some_slow
 
 BITS = MultiBinary((3,))
 WIDE = Box(-100.0, 100.0, (2,))

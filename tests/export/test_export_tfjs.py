@@ -8,10 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_in_process import in_process as in_process
-from export_node import TFJS, needs, run_tfjs
-from export_policies import POLICIES, Stateless, discrete, recurrent
-from export_support import worst_error
 
 from perdure._core import ExportError
 from perdure.export import _javascript, export, verify
@@ -19,6 +15,10 @@ from perdure.export._graph import Graph, Tensor, constant
 from perdure.export._interpret import interpret
 from perdure.export._operators import emit
 from perdure.space import Box
+from tests.support.export.comparison import worst_error
+from tests.support.export.in_process import in_process as in_process
+from tests.support.export.node import TFJS, needs, run_tfjs
+from tests.support.export.policies import POLICIES, Stateless, discrete, recurrent
 
 needs_tfjs = needs(TFJS)
 

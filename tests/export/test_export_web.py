@@ -17,8 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_node import needs_node, node
-from export_policies import OBSERVATION, POLICIES, convolution, mixed, recurrent
 from jax import random as jr
 
 import perdure.cli._export as commands
@@ -31,6 +29,8 @@ from perdure.export.c._compile import zig_compiler
 from perdure.export.web._tasks import TASKS, task_of
 from perdure.policy import MLPActorCriticPolicy
 from perdure.space import Box, Discrete
+from tests.support.export.node import needs_node, node
+from tests.support.export.policies import OBSERVATION, POLICIES, convolution, mixed, recurrent
 
 needs_zig = pytest.mark.skipif(zig_compiler() is None, reason='ziglang is not installed: pip install "perdure[c]"')
 needs_chromium = pytest.mark.skipif(_chromium.find_chromium() is None, reason=_chromium.NO_CHROMIUM)

@@ -11,7 +11,7 @@ from perdure.env import make
 from perdure.env.classic_control import CartPole
 from perdure.evaluation import evaluate
 from perdure.importer import load_sb3
-from shared_files import shared_data
+from tests.support.shared_files import shared_data
 
 
 def mean_return(policy):

@@ -10,7 +10,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from forge import (
+
+from perdure._core import FileFormatError
+from perdure.importer import read_sb3
+from perdure.importer._pickle import Call, Global, Persistent, read_pickle
+from tests.support.forge import (
     FLOATS,
     array,
     box,
@@ -30,10 +34,6 @@ from forge import (
     vecnormalize,
     zipped,
 )
-
-from perdure._core import FileFormatError
-from perdure.importer import read_sb3
-from perdure.importer._pickle import Call, Global, Persistent, read_pickle
 
 HARMFUL = {
     "os.system",

@@ -10,9 +10,9 @@ pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
 pytest.importorskip("sb3_contrib", reason="needs sb3-contrib")
 
 import torch
-from sb3_models import SMALL, Case, make_model, sample, saved
 
 from perdure.importer import load_sb3
+from tests.support.sb3_models import SMALL, Case, make_model, sample, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the other libraries
 GSDE = {"use_sde": True}

@@ -5,7 +5,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from forge import (
+
+from perdure._core import FileFormatError, register
+from perdure.checkpoint import load_policy, save_policy
+from perdure.importer import load_sb3, read_sb3
+from perdure.importer._pickle import Call, Global
+from perdure.network import LeakyRelu
+from perdure.space import Box, Dict, Discrete
+from tests.support.forge import (
     array,
     box,
     discrete,
@@ -21,14 +28,7 @@ from forge import (
     torch_zip,
     vecnormalize,
 )
-from sb3_support import answers
-
-from perdure._core import FileFormatError, register
-from perdure.checkpoint import load_policy, save_policy
-from perdure.importer import load_sb3, read_sb3
-from perdure.importer._pickle import Call, Global
-from perdure.network import LeakyRelu
-from perdure.space import Box, Dict, Discrete
+from tests.support.sb3 import answers
 
 NAMES = list(state_dict())
 

@@ -3,14 +3,14 @@
 import jax
 import numpy as np
 import pytest
-from sb3_support import action_error
-from test_sb3_samples import entries
 
 from perdure.checkpoint import load_policy, save_policy
 from perdure.export import to_onnx
 from perdure.importer import read_sb3
 from perdure.space import Box
-from shared_files import shared_data
+from tests.importer.test_sb3_samples import entries
+from tests.support.sb3 import action_error
+from tests.support.shared_files import shared_data
 
 DATA = shared_data()
 needs_files = pytest.mark.skipif(DATA is None, reason="the model files of ../shared/data are not here")
@@ -86,8 +86,8 @@ def check_sequence(policy, arrays):
 def test_images_that_are_normalised_before_convolutions_are_saved_and_exported(tmp_path):
     pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
     pytest.importorskip("sb3_contrib", reason="needs sb3-contrib")
-    from sb3_cases import case
-    from sb3_models import make_model, near_statistics, normalized_world, predict, saved
+    from tests.support.sb3_cases import case
+    from tests.support.sb3_models import make_model, near_statistics, normalized_world, predict, saved
 
     model_case = case("TD3", "scene", "continuous")
     venv, model = normalized_world(model_case, 100.0), make_model(model_case)

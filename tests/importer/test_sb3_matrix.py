@@ -6,13 +6,12 @@ import pytest
 pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
 pytest.importorskip("sb3_contrib", reason="needs sb3-contrib")
 
-from sb3_cases import STATELESS, case, recurrent
-from sb3_models import Case, make_model, near_statistics, normalized_world, predict, sample, saved, values
-from sb3_support import action_error, answers, answers_in_sequence, head_error
-
 from perdure.importer import read_sb3
 from perdure.policy import AbstractActorCriticPolicy
 from perdure.space import Box, MultiBinary
+from tests.support.sb3 import action_error, answers, answers_in_sequence, head_error
+from tests.support.sb3_cases import STATELESS, case, recurrent
+from tests.support.sb3_models import Case, make_model, near_statistics, normalized_world, predict, sample, saved, values
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the other libraries
 QUICK = 7  # every so many runs by default

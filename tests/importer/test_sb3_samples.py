@@ -5,11 +5,11 @@ import json
 import jax
 import numpy as np
 import pytest
-from sb3_support import action_error, answers, answers_in_sequence, head_error
 
 from perdure.importer import read_sb3
 from perdure.space import Box
-from shared_files import shared_data
+from tests.support.sb3 import action_error, answers, answers_in_sequence, head_error
+from tests.support.shared_files import shared_data
 
 DATA = shared_data()
 pytestmark = pytest.mark.skipif(DATA is None, reason="the model files of ../shared/data are not here")

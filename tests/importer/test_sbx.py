@@ -7,12 +7,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from forge import dump, pickled, zipped
-from sb3_support import action_error, answers, head_error
 
 from perdure._core import FileFormatError
 from perdure.importer import read_sb3
 from perdure.importer._pickle import Call, Global
+from tests.support.forge import dump, pickled, zipped
+from tests.support.sb3 import action_error, answers, head_error
 
 FILES = Path(__file__).parent / "files"
 

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import optax
 import pytest
-from test_agent import bits
 
 from perdure.models import LiquidDDPG, LiquidPPO, LiquidSAC
 from perdure.utils import set_device, set_seed
+from tests.models.test_agent import bits
 
 gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
 

@@ -1,6 +1,6 @@
 """Reads files in a process of its own, and tells what that took and what was done on the way.
 
-    python hostile_reader.py FOLDER
+    python -m tests.support.hostile_reader FOLDER
 
 Each line on the standard input is the JSON of `[how, path]`; FOLDER has a valid file for each way, which are read first, so
 that whatever Python and JAX load only once is loaded.
@@ -18,13 +18,13 @@ from typing import Any
 
 import jax
 from jax import random as jr
-from reliability_kit import Tiny
 
 from perdure._core import FileFormatError, FingerprintError, loads_json
 from perdure.checkpoint import latest, load, load_policy, load_policy_of, read_policy_header, verify
 from perdure.env import TimeLimit
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy
+from tests.support.reliability_kit import Tiny
 
 FORBIDDEN = ("exec", "compile", "import", "os.", "subprocess.", "socket.", "shutil.", "ctypes.", "marshal.", "pickle.")
 ALLOWED = ("os.scandir", "os.listdir", "os.stat")

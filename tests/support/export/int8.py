@@ -11,7 +11,7 @@ from perdure.export._precision import in_precision
 from perdure.export._program import lower
 from perdure.export._proof import Reference
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def int8_program(policy, observations=None, env=None, **settings):

@@ -1,6 +1,6 @@
 """Saves marked checkpoints in child processes that are killed, or that all want the same place.
 
-    python fork_server.py CONTENTS
+    python -m tests.support.fork_server CONTENTS
 
 CONTENTS is a pickle of a `Contents` made by the test that starts this. Perdure is imported once; no device of JAX is
 ever touched, so forking is safe. Each line on the standard input is an order in JSON, answered by a line.
@@ -17,10 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reliability_kit import marked
-
 from perdure.checkpoint import BackgroundSaver, _background
 from perdure.checkpoint._directory import write
+from tests.support.reliability_kit import marked
 
 
 def save_for_ever(contents: Any, order: dict[str, Any], done: int) -> None:

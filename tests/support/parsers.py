@@ -14,12 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reliability_kit import Tiny
-
 from perdure._core import FileFormatError, FingerprintError, dumps_json, sha256
 from perdure.checkpoint import load_policy, read_policy_header, save_policy
 from perdure.checkpoint._directory import METADATA, read_metadata
 from perdure.checkpoint._tensors import read_header
+from tests.support.reliability_kit import Tiny
 
 _KEPT = tempfile.TemporaryDirectory(
     dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -1,7 +1,7 @@
 """Writes the table of policy kinds and targets in docs/exporting.md.
 
-    python tests/export/support_matrix.py           # each export proven over 10,000 observations, which takes ten minutes
-    python tests/export/support_matrix.py 200       # over so many
+    python -m tests.support.export.support_matrix      # each export proven over 10,000 observations, which takes ten minutes
+    python -m tests.support.export.support_matrix 200       # over so many
 
 Each cell is an export, proven in the target's runtime; the same exports are what `test_policies_targets` asserts.
 """
@@ -9,21 +9,18 @@ Each cell is an export, proven in the target's runtime; the same exports are wha
 import re
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+from rich.progress import track
 
-from export_in_process import InProcessRunner, installed_targets  # noqa: E402
-from exported_kinds import EXPORTED, settings_of  # noqa: E402
-from rich.progress import track  # noqa: E402
+import perdure.export._export as exporting
+from perdure._core import ExportError
+from perdure.export._targets import TARGETS
+from tests.support.export.in_process import InProcessRunner, installed_targets
+from tests.support.export.kinds import EXPORTED, settings_of
+from tests.support.shared_files import ROOT
 
-import perdure.export._export as exporting  # noqa: E402
-from perdure._core import ExportError  # noqa: E402
-from perdure.export._targets import TARGETS  # noqa: E402
-
-PAGE = HERE.parents[1] / "docs" / "exporting.md"
+PAGE = ROOT / "docs" / "exporting.md"
 START, END = "<!-- support matrix -->\n", "<!-- end of support matrix -->"
 COLUMNS = [name for name in TARGETS if name != "triton"]  # its model is the ONNX file
 CELLS = {True: "proven", False: "refused", None: "not proven here"}

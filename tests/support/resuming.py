@@ -1,7 +1,8 @@
 """Trains every algorithm, and goes on from what another process has saved; run as a program by `test_resume.py`.
 
-python resuming.py train FOLDER KIND...    runs to the end, saves on the way, prints digests of the end, and kills itself
-python resuming.py resume FOLDER KIND...   loads what is there, runs to the end, prints the same digests
+As `python -m tests.support.resuming` it takes
+train FOLDER KIND...    runs to the end, saves on the way, prints digests of the end, and kills itself
+resume FOLDER KIND...   loads what is there, runs to the end, prints the same digests
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from perdure._core import leaf_to_numpy, leaves_with_paths
 from perdure.callback import AbstractCallback
 from perdure.checkpoint import load, save
 from perdure.env.adapter import make_host
-from trainings import PENDULUM, TRAININGS
+from tests.support.trainings import PENDULUM, TRAININGS
 
 HOSTS = {"classic": ("CartPole-v1", "Pendulum-v1"), "mujoco": (None, "InvertedPendulum-v5")}
 ITERATIONS = 12

@@ -7,8 +7,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from export_c_support import program_of, run_c
-from export_node import TFJS, run_tfjs
 
 from perdure.export._graph import Graph
 from perdure.export._javascript import missing_package
@@ -19,6 +17,8 @@ from perdure.export.c._compile import find_compiler
 from perdure.export.stablehlo._evaluate import in_jax
 from perdure.export.tflite._writer import write_tflite
 from perdure.export.weights._target import write as write_weights
+from tests.support.export.c_compilers import program_of, run_c
+from tests.support.export.node import TFJS, run_tfjs
 
 Arrays = dict[str, np.ndarray]
 

@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from export_policies import POLICIES
 from jax import random as jr
 
 from perdure.policy import CNNActorCriticPolicy, MLPActorCriticPolicy
 from perdure.space import Box, Discrete, MultiBinary
-from policy_kinds import KINDS, MLP, VECTOR, Spaces, make
+from tests.support.export.policies import POLICIES
+from tests.support.policy_kinds import KINDS, MLP, VECTOR, Spaces, make
 
 LARGE = "cnn actor-critic, Nature, 84 x 84 x 4"
 EXPORTED: dict[str, Callable[[], Any]] = {kind: partial(make, kind) for kind in KINDS} | {

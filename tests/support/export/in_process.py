@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from export_node import SHARED
 
 import perdure.export._export as exporting
 from perdure.export._run import RUNNERS, Answer, Job, Runner
 from perdure.export._runners.replay import run_sequence, run_slices
 from perdure.export._targets import TARGETS
+from tests.support.export.node import SHARED
 
 
 class InProcessRunner(Runner):

@@ -3,7 +3,8 @@
 import functools
 
 import torch
-from sb3_models import CNN, COMBINED, DISTINCT, SMALL, Case, activations
+
+from tests.support.sb3_models import CNN, COMBINED, DISTINCT, SMALL, Case, activations
 
 ON = ("A2C", "PPO", "TRPO", "MaskablePPO")
 POLICY_OF = {

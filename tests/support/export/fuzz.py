@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from export_support import F
 from jax import lax
+
+from tests.support.export.comparison import F
 
 INPUTS = {
     "x": ((6,), F), "y": ((3, 4), F), "z": ((6, 5, 2), F),
