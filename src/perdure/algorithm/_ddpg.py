@@ -5,7 +5,7 @@ from typing import ClassVar, final
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from perdure._core import NonNegative, Positive, register
+from perdure._core import NonNegative, Positive, register, renamed
 from perdure.policy import AbstractDeterministicPolicy
 
 from ._critics import Critics, DeterministicLearner, new_critics, values_of
@@ -17,14 +17,14 @@ from ._role import DETERMINISTIC
 from ._rollout import Behavior
 
 
-@register(name="algorithm.DDPG")
+@register(name="algorithm.DDPG", upgrades=[renamed(noise="exploration_noise")])
 @final
 class DDPG(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
     """A critic learns what actions are worth; a deterministic actor follows its gradient.
 
     | symbol | field | source |
     |---|---|---|
-    | N, the exploration noise | `noise` | eq. 7 |
+    | N, the exploration noise | `exploration_noise` | eq. 7 |
     | R, N | `capacity`, `batch_size` | algorithm 1 |
     | y_i | `y` in `update` | algorithm 1 |
     | gamma, tau | `discount`, `tau` | algorithm 1 |
@@ -39,14 +39,14 @@ class DDPG(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy])
     name: ClassVar = "ddpg"
 
     learning_rate: Positive = 1e-3
-    noise: NonNegative = 0.1  # standard deviation while exploring, of actions normalised to [-1, 1]
+    exploration_noise: NonNegative = 0.1  # standard deviation while exploring, of actions normalised to [-1, 1]
 
     def init_learner(self, policy: AbstractDeterministicPolicy, *, key: Key[Array, ""]) -> DeterministicLearner:
         critics = new_critics(policy, 1, key=key)
         return DeterministicLearner.start(policy, critics, self.optimizer(), self.critic_optimizer())
 
     def explore(self, learner: DeterministicLearner, iteration: Int[Array, ""]) -> Behavior:
-        return noisy_behavior(learner.policy, self.noise)
+        return noisy_behavior(learner.policy, self.exploration_noise)
 
     def update(
         self, learner: DeterministicLearner, batch: ReplayBatch, iteration: Int[Array, ""], *, key: Key[Array, ""]

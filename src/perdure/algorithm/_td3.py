@@ -8,7 +8,7 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from perdure._core import NonNegative, Positive, PositiveInt, register
+from perdure._core import NonNegative, Positive, PositiveInt, register, renamed
 from perdure.policy import AbstractDeterministicPolicy
 
 from ._critics import Critics, DeterministicLearner, new_critics, values_of
@@ -20,7 +20,7 @@ from ._role import DETERMINISTIC
 from ._rollout import Behavior
 
 
-@register(name="algorithm.TD3")
+@register(name="algorithm.TD3", upgrades=[renamed(noise="exploration_noise")])
 @final
 class TD3(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
     """Deterministic policy gradients, with three remedies against values that are too high.
@@ -30,7 +30,7 @@ class TD3(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
     | min over theta_1, theta_2 | two critics, `values_of(...).min(0)` | eq. 10 |
     | epsilon ~ clip(N(0, sigma~), -c, c) | `target_noise`, `target_noise_clip` | eq. 14 |
     | d | `policy_delay` | algorithm 1 |
-    | sigma | `noise` | algorithm 1 |
+    | sigma | `exploration_noise` | algorithm 1 |
     | tau, gamma | `tau`, `discount` | algorithm 1 |
 
     Departures: actions are normalised to [-1, 1], and so are all kinds of noise. Between two delayed updates the metric
@@ -41,7 +41,7 @@ class TD3(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
     name: ClassVar = "td3"
 
     learning_rate: Positive = 1e-3
-    noise: NonNegative = 0.1  # standard deviation while exploring
+    exploration_noise: NonNegative = 0.1  # standard deviation while exploring
     target_noise: NonNegative = 0.2  # standard deviation of what blurs the target's action
     target_noise_clip: NonNegative = 0.5
     policy_delay: PositiveInt = 2  # updates of the critics to one of the policy and of all targets
@@ -54,7 +54,7 @@ class TD3(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
         return DeterministicLearner.start(policy, critics, self.optimizer(), self.critic_optimizer())
 
     def explore(self, learner: DeterministicLearner, iteration: Int[Array, ""]) -> Behavior:
-        return noisy_behavior(learner.policy, self.noise)
+        return noisy_behavior(learner.policy, self.exploration_noise)
 
     def target_action(
         self, policy_target: AbstractDeterministicPolicy, batch: ReplayBatch, *, key: Key[Array, ""]

@@ -125,7 +125,7 @@ class LiquidDDPG(LiquidAgent):
             capacity=buffer_size,
             learning_starts=min(128, buffer_size),
             batch_size=128,
-            noise=0.3,
+            exploration_noise=0.3,
         )
         self._build(algorithm, state_dim, n_neurons, action_dim, device, seed)
 
