@@ -90,3 +90,4 @@ from ._tree import (
     select as select,
     split_trainable as split_trainable,
 )
+from ._types import Action as Action, Observation as Observation

@@ -25,6 +25,9 @@ class NumberRule(AbstractRule):
     wanted: str  # ends the sentence "but it ..."
     holds: Callable[[float], bool]
 
+    def __repr__(self) -> str:
+        return self.wanted  # what `help` shows beside the type
+
     def check(self, where: str, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError(f"{where} = {value!r} is {type(value).__name__}, but a number is wanted. It {self.wanted}.")
@@ -37,6 +40,9 @@ class NameRule(AbstractRule):
     """One of several names."""
 
     names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"one of {', '.join(self.names)}"
 
     def check(self, where: str, value: object) -> None:
         if value not in self.names:

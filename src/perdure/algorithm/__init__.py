@@ -58,8 +58,8 @@ from ._role import (
     DETERMINISTIC as DETERMINISTIC,
     QUANTILE_Q as QUANTILE_Q,
     SOFT as SOFT,
+    PolicyRole as PolicyRole,
     Q as Q,
-    Role as Role,
 )
 from ._rollout import Behavior as Behavior, Rollout as Rollout, Transition as Transition
 from ._sac import SAC as SAC

@@ -17,7 +17,7 @@ from perdure.policy import AbstractPolicy
 from ._drive import drive
 from ._host import init_on_host, resume_on_host, warm_up_on_host
 from ._native import init_compiled, warm_up_compiled
-from ._role import Role
+from ._role import PolicyRole
 from ._rollout import Behavior, Transition, collect
 from ._training import Metrics, State
 
@@ -30,7 +30,7 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
     Resuming is exact: running 2n steps gives the same bits as running n steps twice.
     """
 
-    role: eqx.AbstractClassVar[Role]  # of the policies that it trains
+    role: eqx.AbstractClassVar[PolicyRole]  # of the policies that it trains
     name: ClassVar[str | None] = None  # for the command line; None: see `name_of_algorithm`
 
     num_envs: eqx.AbstractVar[int]

@@ -53,7 +53,7 @@ class DDPG(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy])
     ) -> tuple[DeterministicLearner, dict[str, Array], Float[Array, " batch"]]:
         policy_target = with_parameters(learner.policy, learner.policy_target)
         critics_target = with_parameters(learner.critics, learner.critics_target)
-        next_action = batch.after(lambda s, o, _: policy_target.actor(s, o))
+        next_action = batch.after(lambda s, o, _: policy_target.normalized_action(s, o))
         next_value = values_of(critics_target, batch.after, next_action)[0, :, 0]
         y = apart(lambda: td_target(batch.reward, next_value, batch.terminated, discount=batch.discount), iteration)
 
@@ -66,7 +66,7 @@ class DDPG(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy])
         )
 
         def policy_loss(policy: AbstractDeterministicPolicy) -> tuple[Float[Array, ""], Float[Array, ""]]:
-            action = batch.now(lambda s, o, _: policy.actor(s, o))
+            action = batch.now(lambda s, o, _: policy.normalized_action(s, o))
             loss = -batch.mean(values_of(critics[:1], batch.now, action)[0, :, 0])
             return loss, loss
 

@@ -44,7 +44,7 @@ def noisy_behavior(policy: AbstractDeterministicPolicy, deviation: float) -> Beh
     size = policy.action_space.flat_size
 
     def act(policy_state: PyTree, observation: PyTree, mask: Mask, noise: Array) -> tuple[PyTree, Array, PyTree, None]:
-        policy_state, action = policy.actor(policy_state, observation)
+        policy_state, action = policy.normalized_action(policy_state, observation)
         action = jnp.clip(action + deviation * noise, -1.0, 1.0)
         return policy_state, action, policy.environment_action(action), None
 

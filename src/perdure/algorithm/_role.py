@@ -1,6 +1,7 @@
 """Roles: what a policy is to an algorithm, and how a fresh one of that role is made."""
 
 import dataclasses
+from collections.abc import Callable
 
 from perdure.policy import (
     AbstractActorCriticPolicy,
@@ -9,20 +10,25 @@ from perdure.policy import (
     AbstractQPolicy,
     AbstractQuantileQPolicy,
     AbstractSACPolicy,
+    ActorCriticPolicy,
+    DeterministicPolicy,
+    QPolicy,
+    QuantileQPolicy,
+    SACPolicy,
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class Role:
+class PolicyRole:
     """What an algorithm trains. Algorithms of one role train each other's policies."""
 
-    policy_class: type[AbstractPolicy]  # of this class a policy has to be
+    policy_class: type[AbstractPolicy]  # a policy has to be of this class
     words: str  # what a message calls it
-    new_policy: str
+    new_policy: Callable[..., AbstractPolicy]  # `new_policy(env, body_record, *, key, **settings)`: a fresh one
 
 
-ACTOR_CRITIC = Role(AbstractActorCriticPolicy, "an actor-critic policy", "ActorCritic")
-Q = Role(AbstractQPolicy, "a Q policy", "Q")
-QUANTILE_Q = Role(AbstractQuantileQPolicy, "a quantile Q policy", "QuantileQ")
-DETERMINISTIC = Role(AbstractDeterministicPolicy, "a deterministic policy", "Deterministic")
-SOFT = Role(AbstractSACPolicy, "a soft actor", "SAC")
+ACTOR_CRITIC = PolicyRole(AbstractActorCriticPolicy, "an actor-critic policy", ActorCriticPolicy)
+Q = PolicyRole(AbstractQPolicy, "a Q policy", QPolicy)
+QUANTILE_Q = PolicyRole(AbstractQuantileQPolicy, "a quantile Q policy", QuantileQPolicy)
+DETERMINISTIC = PolicyRole(AbstractDeterministicPolicy, "a deterministic policy", DeterministicPolicy)
+SOFT = PolicyRole(AbstractSACPolicy, "a soft actor", SACPolicy)

@@ -60,7 +60,7 @@ class TD3(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
         self, policy_target: AbstractDeterministicPolicy, batch: ReplayBatch, *, key: Key[Array, ""]
     ) -> Array:
         """The target's next action, blurred (eq. 14)."""
-        action = batch.after(lambda s, o, _: policy_target.actor(s, o))
+        action = batch.after(lambda s, o, _: policy_target.normalized_action(s, o))
         blur = self.target_noise * jr.normal(key, action.shape)
         return jnp.clip(action + jnp.clip(blur, -self.target_noise_clip, self.target_noise_clip), -1.0, 1.0)
 
@@ -100,7 +100,7 @@ class TD3(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
         """Both targets, the policy's parameters and its optimiser, after a step up the first critic; the loss."""
 
         def policy_loss(policy: AbstractDeterministicPolicy) -> tuple[Float[Array, ""], Float[Array, ""]]:
-            action = batch.now(lambda s, o, _: policy.actor(s, o))
+            action = batch.now(lambda s, o, _: policy.normalized_action(s, o))
             loss = -batch.mean(values_of(critics[:1], batch.now, action)[0, :, 0])
             return loss, loss
 

@@ -30,7 +30,7 @@ def act(
         observation: PyTree, policy_state: PyTree, mask: Bool[Array, "..."] | None, key: Key[Array, ""] | None
     ) -> tuple[PyTree, PyTree]:
         if isinstance(policy, AbstractDeterministicPolicy) and key is not None:
-            policy_state, action = policy.actor(policy_state, observation)
+            policy_state, action = policy.normalized_action(policy_state, observation)
             action = jnp.clip(action + exploration_noise * jr.normal(key, action.shape), -1.0, 1.0)
             return policy.environment_action(action), policy_state
         policy_state, action = policy(policy_state, observation, key=key, action_mask=mask)

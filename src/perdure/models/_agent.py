@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from perdure._core import check_counts
 from perdure.algorithm import AbstractAlgorithm
 from perdure.callback import AbstractCallback, ConsoleTable, ProgressBar
 from perdure.env.adapter import HostEnv
-from perdure.policy import AbstractPolicy
+from perdure.policy import AbstractBodyRecord, AbstractPolicy
 
 from ._base import AbstractAgent
 from ._environment import as_env
@@ -46,7 +46,7 @@ class Agent(AbstractAgent):
         total_timesteps: int | None = None,
         callbacks: Sequence[AbstractCallback] | None = None,
         max_episode_steps: int = 1000,
-        **settings: object,
+        **settings: Any,
     ) -> Self:
         """Train for `num_episodes`, or for `total_timesteps` environment steps if that is given, and return itself.
 
@@ -119,8 +119,9 @@ class AlgorithmAgent(Agent):
 
     Args:
         env: An environment of ours or of Gymnasium (one or a vector), or its name.
-        policy: "mlp", "cnn", "recurrent" or "liquid"; or a policy, which is trained further.
-        policy_settings: Of the policy class, such as `{"hidden_sizes": (256, 256)}`.
+        policy: What is before its heads: "mlp", "cnn", "recurrent", "liquid", the word for a record of your own, or a record
+            such as `perdure.policy.CNNBody()`; or a policy, which is trained further.
+        policy_settings: Of a fresh policy, such as `{"hidden_sizes": (256, 256)}`, see `new_policy`.
         seed: Of everything random; by default drawn from numpy's global generator.
         device: A name such as "cpu" or "gpu:1".
         settings: Of the algorithm, by name.
@@ -134,11 +135,11 @@ class AlgorithmAgent(Agent):
         self,
         env: object,
         *,
-        policy: str | AbstractPolicy = "mlp",
-        policy_settings: Mapping[str, object] | None = None,
+        policy: str | AbstractBodyRecord | AbstractPolicy = "mlp",
+        policy_settings: Mapping[str, Any] | None = None,
         seed: int | None = None,
         device: str | jax.Device | None = None,
-        **settings: object,
+        **settings: Any,
     ):
         given = env
         algorithm = self.algorithm_class(**settings)
@@ -146,7 +147,7 @@ class AlgorithmAgent(Agent):
         if isinstance(env, HostEnv):
             given = env  # `train` gives the algorithm as many environments as there are
         seed = int(np.random.randint(2**31)) if seed is None else seed
-        if isinstance(policy, str):
+        if not isinstance(policy, AbstractPolicy):
             key = jr.fold_in(jr.key(seed), 1)
             policy = new_policy(self.algorithm_class, policy, env, key=key, **(policy_settings or {}))
         super().__init__(algorithm, policy, env=given, seed=seed, device=device)
@@ -179,12 +180,13 @@ def signature_of(algorithm: type[AbstractAlgorithm]) -> inspect.Signature:
     """What the agent of an algorithm is constructed from: the parameters of every agent, then the algorithm's settings."""
     parameters = inspect.signature(AlgorithmAgent).parameters.values()
     usual = [one for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    hints = get_type_hints(algorithm)  # without rules
     settings = [
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
-            annotation=field.type,
+            annotation=hints[field.name],
         )
         for field in dataclasses.fields(algorithm)
         if field.init

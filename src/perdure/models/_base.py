@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import math
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -72,6 +72,14 @@ class AbstractAgent(ABC):
         """The policy as it is now; it acts, saves and exports without the agent."""
         return self._untrained(None) if self.training_state is None else self.training_state.policy
 
+    @abstractmethod
+    def train(self: Self, env: object = None, batch_size: int | None = None) -> Self:
+        """Train, on from where the last call ended, and return itself."""
+
+    @abstractmethod
+    def predict(self, observation: object, policy_state: PyTree = None, /) -> tuple[PyTree, PyTree]:
+        """`(action, policy_state)` for one observation, or for a batch with one leading axis."""
+
     def _next_key(self) -> Key[Array, ""]:
         self._key, key = jr.split(self._key)
         return key
@@ -103,7 +111,9 @@ class AbstractAgent(ABC):
         elif self._needs_refill:
             self.training_state = self.algorithm.refill(self.training_state, env=host)
         self._training_env, self._needs_refill = ready, False
-        steps, episodes = (total_timesteps, None) if total_timesteps else (num_episodes * max_episode_steps, num_episodes)
+        steps, episodes = (
+            (total_timesteps, None) if total_timesteps else (num_episodes * max_episode_steps, num_episodes)
+        )
         self.training_state = self.algorithm.run(
             self.training_state, steps, episodes=episodes, callbacks=callbacks, env=host
         )

@@ -148,9 +148,7 @@ class LiquidAgent(AbstractAgent):
         `hidden` is what the call before gave; None at the start of an episode. The best action, or with `train_mode` an
         exploring one, see `Agent.predict`.
         """
-        return self._act(
-            state, hidden, deterministic=not train_mode, exploration_noise=noise_scale, action_mask=None
-        )
+        return self._act(state, hidden, deterministic=not train_mode, exploration_noise=noise_scale, action_mask=None)
 
 
 def name_of_optimizer(optim: str | Callable[..., optax.GradientTransformation]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from perdure._core import FileFormatError, make
 from perdure.network import CNN, ChannelsFirst, Conv
-from perdure.policy import Architecture, Body, Convolutions, FixedNormalizer, NormalizedImage, UnscaledConvolutions
+from perdure.policy import Architecture, Body, Convolutions, FixedNormalizer, NormalizedImage
 from perdure.space import AbstractSpace, Box
 
 from ._layout import UNBOUNDED, Part, fixed_normalizer, in_our_order, normalizer_of, parts_of, space_of
@@ -217,7 +217,7 @@ def encode(source: Source, prefix: str) -> Encoding:
     return Encoding(
         space_of(parts, source.observation.is_dict),
         normalizer_of(source.normalization, flat),
-        (Convolutions if scaled else UnscaledConvolutions)(features=size) if cnns else None,
+        Convolutions(features=size, scale_pixels=scaled) if cnns else None,
         tuple(cnns[part.name] for part in images),
         None,
         np.concatenate(columns),
