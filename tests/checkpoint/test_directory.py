@@ -155,12 +155,12 @@ def test_a_file_of_another_checkpoint_is_named(dqn, saved, tmp_path):
 
 
 def test_a_later_format_is_refused_with_the_version_to_install(saved):
-    signed(saved / "metadata.json", format="perdure.checkpoint/2", perdure="7.1.0")
+    signed(saved / "metadata.json", format="perdure.checkpoint/3", perdure="7.1.0")
     with pytest.raises(
-        FileFormatError, match=r'format .perdure.checkpoint/2. is newer .* pip install "perdure>=7.1.0"'
+        FileFormatError, match=r'format .perdure.checkpoint/3. is newer .* pip install "perdure>=7.1.0"'
     ):
         load(saved)
-    signed(saved / "metadata.json", format="perdure.checkpoint/2", perdure="; rm -rf /")
+    signed(saved / "metadata.json", format="perdure.checkpoint/3", perdure="; rm -rf /")
     with pytest.raises(FileFormatError, match=r"pip install --upgrade perdure$"):
         load(saved)
     signed(saved / "metadata.json", format="else/1")

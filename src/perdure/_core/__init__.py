@@ -2,7 +2,13 @@
 
 from ._counts import check_counts as check_counts
 from ._debug import check as check, is_debug as is_debug, set_debug as set_debug
-from ._description import describe as describe, fingerprint as fingerprint, fingerprint_of as fingerprint_of
+from ._description import (
+    describe as describe,
+    fields_of as fields_of,
+    fingerprint as fingerprint,
+    fingerprint_of as fingerprint_of,
+    has_fields as has_fields,
+)
 from ._differences import differences as differences, listing as listing
 from ._errors import (
     ExportError as ExportError,

@@ -18,6 +18,7 @@ from perdure._core import (
 
 from ._a2c import A2C as A2C
 from ._base import AbstractAlgorithm as AbstractAlgorithm
+from ._buffer import Buffer as Buffer
 from ._catalogue import (
     load_installed_algorithms as load_installed_algorithms,
     name_of_algorithm as name_of_algorithm,
@@ -50,6 +51,7 @@ from ._math import (
 from ._off_policy import AbstractLearner as AbstractLearner, AbstractOffPolicy as AbstractOffPolicy
 from ._on_policy import AbstractOnPolicy as AbstractOnPolicy
 from ._ppo import PPO as PPO
+from ._priorities import Priorities as Priorities
 from ._qrdqn import QRDQN as QRDQN
 from ._reinforce import REINFORCE as REINFORCE
 from ._replay import ReplayBatch as ReplayBatch, n_step as n_step

@@ -7,6 +7,7 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from perdure._core import register
 from perdure.policy import AbstractDeterministicPolicy, AbstractPolicy, QFunction
 from perdure.space import Box
 
@@ -41,6 +42,7 @@ def values_of(
     return jnp.stack([look(critic, action, fresh=critic.reset()) for critic in critics])
 
 
+@register(name="algorithm.DeterministicLearner")
 class DeterministicLearner(AbstractLearner):
     """A deterministic policy and its critics, each with a target and an optimiser."""
 

@@ -11,7 +11,7 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from perdure._core import NonNegativeInt, Positive, PositiveInt, UnitInterval
+from perdure._core import NonNegativeInt, Positive, PositiveInt, UnitInterval, register
 from perdure.env import AbstractEnv
 from perdure.policy import AbstractPolicy, is_stateful, update_normalizer
 
@@ -39,6 +39,7 @@ Learner = TypeVar("Learner", bound=AbstractLearner)
 Policy = TypeVar("Policy", bound=AbstractPolicy)  # of the algorithm's role
 
 
+@register(name="algorithm.OffPolicyState")
 class OffPolicyState(eqx.Module):
     """Everything training needs."""
 

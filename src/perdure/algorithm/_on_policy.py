@@ -11,7 +11,7 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from perdure._core import select, split_trainable
+from perdure._core import register, select, split_trainable
 from perdure.env import AbstractEnv
 from perdure.policy import AbstractActorCriticPolicy, AbstractPolicy, held_noise, is_stateful, update_normalizer
 
@@ -25,6 +25,7 @@ from ._rollout import Behavior, Mask, Rollout, Transition, start
 from ._shuffle import permutation
 
 
+@register(name="algorithm.OnPolicyState")
 class OnPolicyState(eqx.Module):
     """Everything training needs."""
 

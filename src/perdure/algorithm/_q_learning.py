@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from perdure._core import Positive, PositiveInt, UnitInterval
+from perdure._core import Positive, PositiveInt, UnitInterval, register
 from perdure.policy import AbstractPolicy, AbstractQPolicy
 
 from ._explore import epsilon_greedy_behavior, linear
@@ -16,6 +16,7 @@ from ._replay import ReplayBatch
 from ._rollout import Behavior
 
 
+@register(name="algorithm.QLearner")
 class QLearner(AbstractLearner):
     policy: AbstractPolicy
     target: PyTree

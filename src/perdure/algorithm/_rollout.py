@@ -10,7 +10,7 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from perdure._core import select
+from perdure._core import register, select
 from perdure.env import AbstractEnv, autoreset, reset_where_done
 from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Box, Discrete
@@ -18,6 +18,7 @@ from perdure.space import AbstractSpace, Box, Discrete
 Mask = Bool[Array, "..."] | Bool[np.ndarray, "..."] | None  # None: everything is legal
 
 
+@register(name="algorithm.Transition")
 class Transition(NamedTuple):
     """One step of one environment."""
 
@@ -33,6 +34,7 @@ class Transition(NamedTuple):
     extras: PyTree  # what the acting function adds, such as log-probabilities
 
 
+@register(name="algorithm.Rollout")
 class Rollout(eqx.Module):
     """Where each environment stands; outside `vmap`, a leading axis `num_envs` on every array."""
 

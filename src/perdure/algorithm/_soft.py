@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from perdure._core import Finite, Positive
+from perdure._core import Finite, Positive, register
 from perdure.policy import AbstractSACPolicy
 
 from ._critics import Critics
@@ -19,6 +19,7 @@ from ._replay import ReplayBatch
 from ._rollout import Behavior
 
 
+@register(name="algorithm.SoftLearner")
 class SoftLearner(AbstractLearner):
     policy: AbstractSACPolicy
     critics: Critics
