@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from perdure.algorithm._base import run_compiled
+from perdure.algorithm._native import run_compiled
 from perdure.callback import AdaptiveCurriculum, ScheduledCurriculum
 from perdure.callback._curriculum import with_field
 from perdure.checkpoint import load, save

@@ -109,4 +109,4 @@ def test_an_agent_goes_on_on_its_host_environment_without_a_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loaded = models.PPO.load(tmp_path / "a").train(gymnasium.make("CartPole-v1"), total_timesteps=24, callbacks=())
-    assert resuming.digest(loaded.state, []) == resuming.digest(agent.state, [])
+    assert resuming.digest(loaded.training_state, []) == resuming.digest(agent.training_state, [])

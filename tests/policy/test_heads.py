@@ -56,7 +56,7 @@ def test_a_normalised_action_is_scaled_to_the_bounds():
     np.testing.assert_allclose(policy.environment_action(jnp.zeros(2)), [-0.375, 40.25], rtol=1e-6)
     assert policy.environment_action(jnp.array([-1.0, 1.0])).tolist() == [-1.0, 80.0]
     assert policy.environment_action(jnp.array([7.0, -7.0])).tolist() == [0.25, 0.5]  # noise may leave [-1, 1]
-    _, normalized = policy.actor(None, X)
+    _, normalized = policy.normalized_action(None, X)
     assert (jnp.abs(normalized) <= 1).all()
     np.testing.assert_array_equal(policy(None, X)[1], policy.environment_action(normalized))
 

@@ -22,7 +22,7 @@ def answer(policy, state, observation, action_mask=None):
     if isinstance(policy, AbstractQPolicy):
         return state_after, Answer(action, policy.q_values(state, observation)[1], 0.0)
     if isinstance(policy, AbstractDeterministicPolicy):
-        return state_after, Answer(action, policy.actor(state, observation)[1], 0.0)
+        return state_after, Answer(action, policy.normalized_action(state, observation)[1], 0.0)
     _, distribution, *value = policy.evaluate(state, observation, None)
     head = distribution.logits if hasattr(distribution, "logits") else distribution.mode()
     return state_after, Answer(action, head, value[0] if value else 0.0)

@@ -73,8 +73,22 @@ from ._registry import (
     lookup as lookup,
     name_of as name_of,
     register as register,
+    registered_classes as registered_classes,
     retired as retired,
     version_of as version_of,
+)
+from ._rules import (
+    AbstractRule as AbstractRule,
+    Finite as Finite,
+    NameRule as NameRule,
+    NonNegative as NonNegative,
+    NonNegativeInt as NonNegativeInt,
+    NumberRule as NumberRule,
+    Positive as Positive,
+    PositiveInt as PositiveInt,
+    UnitInterval as UnitInterval,
+    check_settings as check_settings,
+    rule_in as rule_in,
 )
 from ._serializable import Serializable as Serializable, deserialize as deserialize
 from ._tree import (
@@ -83,3 +97,4 @@ from ._tree import (
     select as select,
     split_trainable as split_trainable,
 )
+from ._types import Action as Action, Observation as Observation

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from perdure._core import register
+from perdure._core import make, register
 
 from ._initialization import Initialization, initial_layers
 from ._mlp import Activation, Linear
@@ -30,6 +30,16 @@ class Conv(eqx.Module):
             x[None], self.weight, (self.stride, self.stride), "VALID", dimension_numbers=("NHWC", "OIHW", "NHWC")
         )
         return y[0] + self.bias
+
+
+def check_convolutions(channels: tuple[int, ...], kernels: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    """Raises: ValueError unless there is one of each for every layer, at least one layer, and no zero."""
+    if not len(channels) == len(kernels) == len(strides) > 0:
+        raise ValueError(
+            f"CNN needs as many channels as kernels and strides, and at least one; got {channels}, {kernels}, {strides}."
+        )
+    if min(*channels, *kernels, *strides) < 1:
+        raise ValueError(f"CNN has {channels=}, {kernels=}, {strides=}, but each of them is one or more.")
 
 
 @register
@@ -60,10 +70,7 @@ class CNN(eqx.Module):
         initialization: Initialization = "orthogonal",
         key: Key[Array, ""],
     ):
-        if not len(channels) == len(kernels) == len(strides) > 0:
-            raise ValueError(
-                f"CNN needs as many channels as kernels and strides, and at least one; got {channels}, {kernels}, {strides}."
-            )
+        check_convolutions(channels, kernels, strides)
         height, width, depth = image_shape
         shapes: list[tuple[int, ...]] = []
         for out, kernel, stride in zip(channels, kernels, strides, strict=True):
@@ -79,6 +86,11 @@ class CNN(eqx.Module):
         self.convs = tuple(Conv(weight, bias, stride) for (weight, bias), stride in zip(layers, strides, strict=False))
         self.dense = Linear(*layers[-1])
         self.activation = activation
+
+    @classmethod
+    def of(cls, convs: tuple[Conv, ...], dense: Linear, activation: Activation = jax.nn.relu) -> "CNN":
+        """One made of these layers."""
+        return make(cls, {"convs": convs, "dense": dense, "activation": activation})
 
     @property
     def out_size(self) -> int:

@@ -1,7 +1,8 @@
 """How weights begin."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,20 @@ from jax import random as jr
 from jaxtyping import Array, Float, Key
 
 Initialization = Literal["orthogonal", "uniform"]
+
+
+def check_initialization(initialization: str) -> None:
+    """Raises: ValueError if it is not one that is known."""
+    if initialization not in get_args(Initialization):
+        raise ValueError(f"initialization={initialization!r} is not known. Use 'orthogonal' or 'uniform'.")
+
+
+def check_sizes(name: str, sizes: Sequence[int]) -> None:
+    """Raises: ValueError naming the first of these layers that has no unit."""
+    for i, size in enumerate(sizes):
+        if size < 1:
+            where = name if len(sizes) == 1 and not name.endswith("sizes") else f"{name}[{i}]"
+            raise ValueError(f"{where} = {size}, but a layer needs at least one unit.")
 
 
 @partial(jax.jit, static_argnames=("shapes", "gains", "initialization"))
@@ -30,8 +45,7 @@ def initial_layers(
 
     Raises: ValueError for another initialisation.
     """
-    if initialization not in ("orthogonal", "uniform"):
-        raise ValueError(f"initialization={initialization!r} is not known. Use 'orthogonal' or 'uniform'.")
+    check_initialization(initialization)
     is_orthogonal = initialization == "orthogonal"
     sizes = [int(np.prod(shape)) + (0 if is_orthogonal else shape[0]) for shape in shapes]
     draw = jr.normal if is_orthogonal else partial(jr.uniform, minval=-1.0, maxval=1.0)

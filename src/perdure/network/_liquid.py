@@ -10,10 +10,10 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key
 
-from perdure._core import AbstractConstant, register
+from perdure._core import AbstractConstant, make, register
 
 from ._cell import AbstractCell
-from ._wiring import LayerSizes, layer_sizes, wire
+from ._wiring import LayerSizes, check_sparsity, layer_sizes, wire
 
 
 @register
@@ -43,6 +43,16 @@ class MaskedLinear(eqx.Module):
         self.weight, self.bias = jnp.where(present, draw[:, 1:], 0.0), draw[:, 0]
         self.mask = Mask(present)
 
+    @classmethod
+    def of(
+        cls,
+        weight: Float[Array, "out_size in_size"],
+        bias: Float[Array, " out_size"],
+        present: Bool[Array, "out_size in_size"],
+    ) -> "MaskedLinear":
+        """One made of these arrays; `present` is what of the weights exists."""
+        return make(cls, {"weight": weight, "bias": bias, "mask": Mask(present)})
+
     def __call__(self, x: Float[Array, " in_size"]) -> Float[Array, " out_size"]:
         return x @ jnp.where(self.mask.present, self.weight, 0.0).T + self.bias
 
@@ -71,6 +81,11 @@ class CfC(AbstractCell):
         self.size = hears.shape[0]
         present = jnp.concatenate([hears, jnp.ones((self.size, self.size), bool)], axis=1)
         self.layer = MaskedLinear(jnp.tile(present, (4, 1)), key=key)
+
+    @classmethod
+    def of(cls, layer: MaskedLinear) -> "CfC":
+        """One made of this layer, a quarter of whose rows are the neurons."""
+        return make(cls, {"layer": layer, "size": layer.bias.shape[-1] // 4})
 
     @property
     def out_size(self) -> int:
@@ -116,10 +131,16 @@ class Liquid(AbstractCell):
     sizes: LayerSizes = eqx.field(static=True)
 
     def __init__(self, in_size: int, num_neurons: int, num_motor: int, *, sparsity: float = 0.5, key: Key[Array, ""]):
-        if not 0 <= sparsity < 1:
-            raise ValueError(f"sparsity={sparsity}, but it is a share below one. The usual one is 0.5.")
+        check_sparsity(sparsity)
         self.sizes = layer_sizes(in_size, num_neurons, num_motor)
         self.inter, self.command, self.motor = circuit(self.sizes, sparsity, key=key)
+
+    @classmethod
+    def of(cls, inter: CfC, command: CfC, motor: CfC) -> "Liquid":
+        """One made of these layers."""
+        sensory = inter.layer.weight.shape[-1] - inter.size
+        sizes = LayerSizes(sensory, inter.size, command.size, motor.size)
+        return make(cls, {"inter": inter, "command": command, "motor": motor, "sizes": sizes})
 
     @property
     def out_size(self) -> int:

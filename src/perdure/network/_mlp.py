@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from perdure._core import register
+from perdure._core import make, register
 
-from ._initialization import Initialization, initial_layers
+from ._initialization import Initialization, check_sizes, initial_layers
 
 Activation = Callable[[Array], Array]
 Module = TypeVar("Module")  # or a tuple of modules
@@ -80,15 +80,24 @@ class MLP(eqx.Module):
         final_gain: float = 1.0,
         key: Key[Array, ""],
     ):
-        for i, size in enumerate(hidden_sizes):
-            if size < 1:
-                raise ValueError(f"hidden_sizes[{i}] = {size}, but a layer needs at least one unit.")
+        check_sizes("hidden_sizes", hidden_sizes)
         sizes = (in_size, *hidden_sizes, out_size)
         shapes = tuple(zip(sizes[1:], sizes[:-1], strict=True))
         gains = (gain,) * len(hidden_sizes) + (final_gain,)
         layers = initial_layers(shapes, gains, initialization=initialization, key=key)
         self.layers = tuple(Linear(weight, bias) for weight, bias in layers)
         self.activation, self.final_activation = activation, final_activation
+
+    @classmethod
+    def of(
+        cls, layers: tuple[Linear, ...], activation: Activation, final_activation: Activation = jax.nn.identity
+    ) -> "MLP":
+        """One made of these layers."""
+        return make(cls, {"layers": layers, "activation": activation, "final_activation": final_activation})
+
+    @property
+    def in_size(self) -> int:
+        return self.layers[0].weight.shape[-1]
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from perdure._core import register
+from perdure._core import make, register
 
 from ._cell import AbstractCell
-from ._initialization import Initialization, initial_layers
+from ._initialization import Initialization, check_sizes, initial_layers
 from ._mlp import Linear
 
 
@@ -18,8 +18,7 @@ def gates(
     num_gates: int, in_size: int, size: int, initialization: Initialization, key: Key[Array, ""]
 ) -> tuple[Linear, Linear]:
     """The layers from the input and from the hidden state to all gates, one gate's rows after the other's."""
-    if size < 1:
-        raise ValueError(f"size={size}, but a recurrent cell needs at least one unit.")
+    check_sizes("size", (size,))
     shapes = ((num_gates * size, in_size), (num_gates * size, size))
     layers = initial_layers(shapes, (1.0, 1.0), initialization=initialization, key=key)
     return Linear(*layers[0]), Linear(*layers[1])
@@ -47,6 +46,11 @@ class GRU(AbstractCell):
     def __init__(self, in_size: int, size: int, *, initialization: Initialization = "orthogonal", key: Key[Array, ""]):
         self.input, self.recurrent = gates(3, in_size, size, initialization, key)
         self.size = size
+
+    @classmethod
+    def of(cls, input: Linear, recurrent: Linear) -> "GRU":
+        """One made of these layers."""
+        return make(cls, {"input": input, "recurrent": recurrent, "size": recurrent.weight.shape[-1]})
 
     @property
     def out_size(self) -> int:
@@ -98,6 +102,11 @@ class LSTM(AbstractCell):
     def __init__(self, in_size: int, size: int, *, initialization: Initialization = "orthogonal", key: Key[Array, ""]):
         self.input, self.recurrent = gates(4, in_size, size, initialization, key)
         self.size = size
+
+    @classmethod
+    def of(cls, input: Linear, recurrent: Linear) -> "LSTM":
+        """One made of these layers."""
+        return make(cls, {"input": input, "recurrent": recurrent, "size": recurrent.weight.shape[-1]})
 
     @property
     def out_size(self) -> int:

@@ -21,6 +21,18 @@ class LayerSizes(NamedTuple):
     motor: int
 
 
+def check_sparsity(sparsity: float) -> None:
+    """Raises: ValueError if it is no share of connections that may be missing."""
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity={sparsity}, but it is a share below one. The usual one is 0.5.")
+
+
+def check_circuit(num_neurons: int, num_motor: int, sparsity: float) -> None:
+    """Raises: ValueError if a layer would be empty, whatever the inputs are, or `sparsity` is not in [0, 1)."""
+    check_sparsity(sparsity)
+    layer_sizes(1, num_neurons, num_motor)
+
+
 def layer_sizes(num_sensory: int, num_neurons: int, num_motor: int) -> LayerSizes:
     """Of `num_neurons`, two in five are command neurons and the others inter neurons.
 

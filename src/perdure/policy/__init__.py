@@ -1,5 +1,6 @@
 """Policies: complete, from the raw observation to the action that the environment executes."""
 
+from . import _history as _history
 from ._abstract_deterministic import AbstractDeterministicPolicy as AbstractDeterministicPolicy
 from ._abstract_q import (
     AbstractQPolicy as AbstractQPolicy,
@@ -14,6 +15,7 @@ from ._abstract_stochastic import (
     held_noise as held_noise,
 )
 from ._actor_critic import (
+    ActorCriticPolicy as ActorCriticPolicy,
     CNNActorCriticPolicy as CNNActorCriticPolicy,
     LiquidActorCriticPolicy as LiquidActorCriticPolicy,
     MLPActorCriticPolicy as MLPActorCriticPolicy,
@@ -23,7 +25,6 @@ from ._architecture import (
     Architecture as Architecture,
     Convolutions as Convolutions,
     Memory as Memory,
-    UnscaledConvolutions as UnscaledConvolutions,
 )
 from ._base import (
     AbstractPolicy as AbstractPolicy,
@@ -32,13 +33,32 @@ from ._base import (
     AbstractStatelessPolicy as AbstractStatelessPolicy,
     is_stateful as is_stateful,
 )
-from ._body import Body as Body, MemoryState as MemoryState, update_normalizer as update_normalizer
+from ._body import (
+    AbstractBody as AbstractBody,
+    Body as Body,
+    FeatureNetwork as FeatureNetwork,
+    MemoryState as MemoryState,
+    TakesStatistics as TakesStatistics,
+)
+from ._body_policy import update_normalizer as update_normalizer
+from ._body_records import (
+    BODIES as BODIES,
+    AbstractBodyRecord as AbstractBodyRecord,
+    Built as Built,
+    CNNBody as CNNBody,
+    Layers as Layers,
+    LiquidBody as LiquidBody,
+    MLPBody as MLPBody,
+    RecurrentBody as RecurrentBody,
+)
 from ._deterministic import (
     CNNDeterministicPolicy as CNNDeterministicPolicy,
+    DeterministicPolicy as DeterministicPolicy,
     LiquidDeterministicPolicy as LiquidDeterministicPolicy,
     MLPDeterministicPolicy as MLPDeterministicPolicy,
     RecurrentDeterministicPolicy as RecurrentDeterministicPolicy,
 )
+from ._frozen import Frozen as Frozen, frozen as frozen, thawed as thawed
 from ._head import ActionHead as ActionHead
 from ._observation import (
     FixedNormalizer as FixedNormalizer,
@@ -50,6 +70,7 @@ from ._q import (
     CNNQPolicy as CNNQPolicy,
     LiquidQPolicy as LiquidQPolicy,
     MLPQPolicy as MLPQPolicy,
+    QPolicy as QPolicy,
     RecurrentQPolicy as RecurrentQPolicy,
 )
 from ._q_function import QFunction as QFunction
@@ -57,6 +78,7 @@ from ._quantile_q import (
     CNNQuantileQPolicy as CNNQuantileQPolicy,
     LiquidQuantileQPolicy as LiquidQuantileQPolicy,
     MLPQuantileQPolicy as MLPQuantileQPolicy,
+    QuantileQPolicy as QuantileQPolicy,
     RecurrentQuantileQPolicy as RecurrentQuantileQPolicy,
 )
 from ._sac import (
@@ -64,5 +86,7 @@ from ._sac import (
     LiquidSACPolicy as LiquidSACPolicy,
     MLPSACPolicy as MLPSACPolicy,
     RecurrentSACPolicy as RecurrentSACPolicy,
+    SACPolicy as SACPolicy,
 )
+from ._separate_bodies import SeparateBodies as SeparateBodies, SeparateStates as SeparateStates
 from ._spaces import HasSpaces as HasSpaces, check_same_spaces as check_same_spaces, spaces_of as spaces_of

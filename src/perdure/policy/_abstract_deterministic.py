@@ -12,8 +12,10 @@ class AbstractDeterministicPolicy(AbstractPolicy[StateType, Float[Array, "..."],
     """One action an observation; exploring is up to the algorithm, which adds noise to the normalised action."""
 
     @abstractmethod
-    def actor(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, " size"]]:
-        """The next internal state, and the normalised action: flat, each entry in [-1, 1]."""
+    def normalized_action(
+        self, policy_state: StateType, observation: ObsType
+    ) -> tuple[StateType, Float[Array, " size"]]:
+        """The next memory, and the normalised action: flat, each entry in [-1, 1]."""
 
     def environment_action(self, normalized_action: Float[Array, " size"]) -> Float[Array, "..."]:
         """The action that the environment executes for a normalised one: scaled to the bounds, and clipped to them."""
@@ -31,5 +33,5 @@ class AbstractDeterministicPolicy(AbstractPolicy[StateType, Float[Array, "..."],
             raise ValueError(
                 f"action_mask given, but action_space is {self.action_space}, which has no choices to bar."
             )
-        state, normalized_action = self.actor(state, observation)
-        return state, self.environment_action(normalized_action)
+        policy_state, normalized_action = self.normalized_action(state, observation)
+        return policy_state, self.environment_action(normalized_action)

@@ -1,25 +1,34 @@
 """Settings that decide the shape of what stands before the heads of a policy: plain records, compared by value."""
 
 import dataclasses
-from typing import final
+from typing import TypeGuard, final
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
 
-from perdure._core import register
-from perdure.network import Activation, Initialization
+from perdure._core import Instance, added, register
+from perdure.network import (
+    Activation,
+    Initialization,
+    check_circuit,
+    check_convolutions,
+    check_initialization,
+    check_sizes,
+)
 from perdure.space import AbstractSpace, Box
 
-from ._observation import is_image, plain_spaces
-from ._spaces import HasSpaces, spaces_of
+from ._observation import is_image
 
 
-@register
+@register(upgrades=[added(scale_pixels=True)])
+@final
 @dataclasses.dataclass(frozen=True)
 class Convolutions:
     """How an image becomes numbers: settings of `perdure.network.CNN`. The default is Mnih et al. 2015.
 
-    Images are Boxes of uint8 from 0 to 255 with three dimensions; their pixels are scaled to [0, 1].
+    Images are Boxes of uint8 from 0 to 255 with three dimensions; their pixels are scaled to [0, 1]. Without `scale_pixels`
+    every Box of three dimensions is one, whose numbers are taken as they are: pixels that are scaled already.
     """
 
     features: int = 512
@@ -27,13 +36,21 @@ class Convolutions:
     kernels: tuple[int, ...] = (8, 4, 3)
     strides: tuple[int, ...] = (4, 2, 1)
     activation: Activation = jax.nn.relu
+    scale_pixels: bool = True
 
+    def __post_init__(self) -> None:
+        self.__check_init__()
 
-@register
-@final
-@dataclasses.dataclass(frozen=True)
-class UnscaledConvolutions(Convolutions):
-    """The same for every Box of three dimensions, whose numbers are taken as they are: pixels that are scaled already."""
+    def __check_init__(self) -> None:  # also called for what comes from a file
+        check_convolutions(self.channels, self.kernels, self.strides)
+        check_sizes("features", (self.features,))
+
+    def convolves(self, space: AbstractSpace) -> TypeGuard[Box]:
+        """True for the images of an observation."""
+        return is_image(space) if self.scale_pixels else isinstance(space, Box) and len(space.shape) == 3
+
+    def scaled(self, image: Num[Array, "..."]) -> Float[Array, "..."]:
+        return image / 255.0 if self.scale_pixels else image / 1.0
 
 
 NATURE = Convolutions()
@@ -52,11 +69,26 @@ class Memory:
     count: int = 1  # 2: the second half of the features belongs to the critic
 
     def __post_init__(self) -> None:
+        self.__check_init__()
+
+    def __check_init__(self) -> None:
         if self.cell not in ("gru", "lstm", "liquid"):
             raise ValueError(f"cell={self.cell!r} is not known. Use 'gru', 'lstm' or 'liquid'.")
+        if self.cell == "liquid":
+            check_circuit(self.size, self.num_motor, self.sparsity)
+        check_sizes("memory_size", (self.size,))
+        if self.count not in (1, 2):
+            raise ValueError(f"Memory.count = {self.count}, but there is one memory, or one each for actor and critic.")
 
 
-@register
+def plain_without_trunk(architecture: Instance) -> Instance:
+    """The activation of a trunk that is not there was that of the heads, or tanh; now it is tanh."""
+    if architecture.fields["trunk_sizes"] == []:
+        architecture.fields["activation"] = {"function": "tanh"}
+    return architecture
+
+
+@register(upgrades=[plain_without_trunk])
 @final
 @dataclasses.dataclass(frozen=True)
 class Architecture:
@@ -69,21 +101,15 @@ class Architecture:
     normalize_observation: bool = False  # all but images that go through convolutions
     initialization: Initialization = "orthogonal"
 
+    def __post_init__(self) -> None:
+        if not self.trunk_sizes:  # what nothing reads does not tell two architectures apart
+            object.__setattr__(self, "activation", jnp.tanh)
+        self.__check_init__()
+
+    def __check_init__(self) -> None:
+        check_sizes("trunk_sizes", self.trunk_sizes)
+        check_initialization(self.initialization)
+
     def convolves(self, space: AbstractSpace) -> bool:
         """True for what goes through convolutions."""
-        if isinstance(self.convolutions, UnscaledConvolutions):
-            return isinstance(space, Box) and len(space.shape) == 3
-        return self.convolutions is not None and is_image(space)
-
-
-def if_images(env: HasSpaces, convolutions: Convolutions | None) -> Convolutions | None:
-    """`convolutions`, or None where the observation has no image."""
-    return convolutions if any(map(is_image, plain_spaces(spaces_of(env)[0]))) else None
-
-
-def check_gsde(gsde_interval: int | None) -> None:
-    """Raises: ValueError if it is no number of steps."""
-    if gsde_interval is not None and gsde_interval < 1:
-        raise ValueError(
-            f"gsde_interval={gsde_interval}, but it is a number of steps. Use 1 or more, or None for no gSDE."
-        )
+        return self.convolutions is not None and self.convolutions.convolves(space)

@@ -1,6 +1,6 @@
 """Deterministic policies (DDPG, TD3): a body and one action, through tanh onto the bounds."""
 
-from typing import Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import equinox as eqx
 import jax
@@ -8,181 +8,117 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key
 
-from perdure._core import register
-from perdure.network import MLP, Activation, Initialization
+from perdure._core import Observation, register
+from perdure.network import MLP
 from perdure.space import AbstractSpace, Box
 
 from ._abstract_deterministic import AbstractDeterministicPolicy
-from ._architecture import NATURE, Architecture, Convolutions, Memory, if_images
-from ._base import AbstractStatelessPolicy
-from ._body import AbstractBodyPolicy, AbstractMemoryPolicy, Body
+from ._base import AbstractPolicyState, AbstractStatefulPolicy, AbstractStatelessPolicy
+from ._body import AbstractBody
+from ._body_policy import AbstractBodyPolicy, check_reads
+from ._body_records import FLAT, AbstractBodyRecord, Layers
+from ._frozen import Frozen
+from ._role import OnCNN, OnLiquid, OnMLP, OnRecurrent, Role, assembled
 from ._spaces import HasSpaces, check_bounded, spaces_of
 
 
 class AbstractNetworkDeterministicPolicy(AbstractBodyPolicy, AbstractDeterministicPolicy):
-    """What every deterministic policy here shares: all but how it is built.
+    """One action from the features of a body; see `DeterministicPolicy`, which makes them.
 
-    Observations of every space; actions a Box with finite bounds, which tanh is scaled to.
-
-    Raises: TypeError if the action space is no Box of floats, ValueError if a side of it has no bound.
+    Raises: TypeError if the action space is no Box of floats, ValueError if a side of it has no bound, or for parts that do
+    not fit together.
     """
 
     observation_space: AbstractSpace = eqx.field(static=True)
     action_space: Box = eqx.field(static=True)
-    body: Body
-    network: MLP
+    body: AbstractBody | Frozen
+    network: MLP | Frozen
 
-    def _build(
-        self,
-        env: HasSpaces,
-        architecture: Architecture,
-        *,
-        hidden_sizes: tuple[int, ...],
-        activation: Activation,
-        key: Key[Array, ""],
-    ) -> None:
+    def __check_init__(self) -> None:
+        check_reads("network", self.network, self.body, check_bounded(self.action_space, type(self).__name__).flat_size)
+
+    def normalized_action(
+        self, policy_state: AbstractPolicyState | None, observation: Observation
+    ) -> tuple[AbstractPolicyState | None, Float[Array, " size"]]:
+        policy_state, x = self.body(policy_state, observation)
+        return policy_state, self.network(x)
+
+
+@register
+@final
+class StatelessDeterministicPolicy(AbstractStatelessPolicy, AbstractNetworkDeterministicPolicy):
+    """Without a memory."""
+
+    name: ClassVar[str] = "StatelessDeterministicPolicy"
+
+
+@register
+@final
+class StatefulDeterministicPolicy(AbstractStatefulPolicy, AbstractNetworkDeterministicPolicy):
+    """With the memory of its body."""
+
+    name: ClassVar[str] = "StatefulDeterministicPolicy"
+
+
+if TYPE_CHECKING:
+    _Made = AbstractNetworkDeterministicPolicy
+else:
+    _Made = object
+
+
+class DeterministicPolicy(Role, _Made, init=False):
+    """One action from observations of every space; a Box with finite bounds, which tanh is scaled to.
+
+    Raises: TypeError if the action space is no Box of floats, ValueError if a side of it has no bound.
+    """
+
+    classes = (StatelessDeterministicPolicy, StatefulDeterministicPolicy)
+    usual = Layers((256, 256), jax.nn.relu, "uniform")
+
+    def __new__(cls, env: HasSpaces, body: AbstractBodyRecord = FLAT, *, key: Key[Array, ""]) -> "DeterministicPolicy":
         key_body, key_network = jr.split(key)
-        self.observation_space, action_space = spaces_of(env)
-        self.action_space = check_bounded(action_space, type(self).__name__)
-        self.body = Body(self.observation_space, architecture, key=key_body)
-        self.network = MLP(
-            self.body.size,
-            action_space.flat_size,
-            tuple(hidden_sizes),
+        observation_space, action_space = spaces_of(env)
+        actions = check_bounded(action_space, cls.__name__)
+        built, (sizes, activation, initialization) = body.built(observation_space, cls.usual, key=key_body)
+        network = MLP(
+            built.size,
+            actions.flat_size,
+            sizes,
             activation,
             final_activation=jnp.tanh,
-            initialization=architecture.initialization,
+            initialization=initialization,
             final_gain=0.01,
             key=key_network,
         )
+        return cls.of(built, network, actions, observation_space=observation_space)
 
-    def actor(self, state: Any, observation: Any) -> tuple[Any, Float[Array, " size"]]:
-        state, x = self.body(state, observation)
-        return state, self.network(x)
+    @classmethod
+    def of(
+        cls,
+        body: AbstractBody | Frozen,
+        network: MLP | Frozen,
+        action_space: Box,
+        *,
+        observation_space: AbstractSpace | None = None,
+    ) -> "DeterministicPolicy":
+        """One made of these parts; the network ends in numbers from -1 to 1.
+
+        `observation_space` is that of the body, where that has one and sees all of it.
+        """
+        return assembled(cls, body, observation_space, action_space=action_space, network=network)
 
 
-@register
-@final
-class MLPDeterministicPolicy(AbstractNetworkDeterministicPolicy, AbstractStatelessPolicy):
+class MLPDeterministicPolicy(OnMLP, DeterministicPolicy, init=False):
     """One action from the flattened observation."""
 
-    name: ClassVar[str] = "MLPDeterministicPolicy"
 
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        hidden_sizes: tuple[int, ...] = (256, 256),
-        activation: Activation = jax.nn.relu,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(normalize_observation=normalize_observation, initialization=initialization)
-        self._build(env, architecture, hidden_sizes=hidden_sizes, activation=activation, key=key)
+class CNNDeterministicPolicy(OnCNN, DeterministicPolicy, init=False):
+    """One action from images."""
 
 
-@register
-@final
-class CNNDeterministicPolicy(AbstractNetworkDeterministicPolicy, AbstractStatelessPolicy):
-    """One action from images, each through convolutions of its own; all else is flattened beside them.
-
-    `trunk_sizes` are dense layers where the parts meet; `hidden_sizes` those of the head after it.
-
-    Raises: TypeError if the observation has no image (a Box of uint8, 0 to 255, height x width x channels).
-    """
-
-    name: ClassVar[str] = "CNNDeterministicPolicy"
-
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        convolutions: Convolutions = NATURE,
-        trunk_sizes: tuple[int, ...] = (),
-        hidden_sizes: tuple[int, ...] = (64,),
-        activation: Activation = jax.nn.relu,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(
-            convolutions=convolutions,
-            trunk_sizes=tuple(trunk_sizes),
-            activation=activation,
-            normalize_observation=normalize_observation,
-            initialization=initialization,
-        )
-        self._build(env, architecture, hidden_sizes=hidden_sizes, activation=activation, key=key)
+class RecurrentDeterministicPolicy(OnRecurrent, DeterministicPolicy, init=False):
+    """One action from a GRU or LSTM."""
 
 
-@register
-@final
-class RecurrentDeterministicPolicy(AbstractNetworkDeterministicPolicy, AbstractMemoryPolicy):
-    """One action from a GRU or LSTM, for what one observation does not tell.
-
-    The cell stands after `trunk_sizes` and before `hidden_sizes`; images go through convolutions first.
-    """
-
-    name: ClassVar[str] = "RecurrentDeterministicPolicy"
-
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        cell: Literal["gru", "lstm"] = "gru",
-        memory_size: int = 128,
-        trunk_sizes: tuple[int, ...] = (64,),
-        hidden_sizes: tuple[int, ...] = (64,),
-        activation: Activation = jax.nn.relu,
-        convolutions: Convolutions | None = NATURE,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(
-            convolutions=if_images(env, convolutions),
-            trunk_sizes=tuple(trunk_sizes),
-            activation=activation,
-            memory=Memory(cell, memory_size),
-            normalize_observation=normalize_observation,
-            initialization=initialization,
-        )
-        self._build(env, architecture, hidden_sizes=hidden_sizes, activation=activation, key=key)
-
-
-@register
-@final
-class LiquidDeterministicPolicy(AbstractNetworkDeterministicPolicy, AbstractMemoryPolicy):
-    """One action from a liquid network, see `perdure.network.Liquid`.
-
-    `num_neurons` inter and command neurons and `num_motor` motor neurons; `hidden_sizes` and a linear layer read the
-    motor neurons. Images go through convolutions first.
-    """
-
-    name: ClassVar[str] = "LiquidDeterministicPolicy"
-
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        num_neurons: int = 32,
-        num_motor: int = 16,
-        sparsity: float = 0.5,
-        trunk_sizes: tuple[int, ...] = (),
-        hidden_sizes: tuple[int, ...] = (),
-        activation: Activation = jax.nn.relu,
-        convolutions: Convolutions | None = NATURE,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(
-            convolutions=if_images(env, convolutions),
-            trunk_sizes=tuple(trunk_sizes),
-            activation=activation,
-            memory=Memory("liquid", num_neurons, num_motor, sparsity),
-            normalize_observation=normalize_observation,
-            initialization=initialization,
-        )
-        self._build(env, architecture, hidden_sizes=hidden_sizes, activation=activation, key=key)
+class LiquidDeterministicPolicy(OnLiquid, DeterministicPolicy, init=False):
+    """One action from a liquid network."""

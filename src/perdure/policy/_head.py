@@ -1,13 +1,13 @@
 """From the last layer of a network to an action: the distribution over raw actions, and what the environment executes."""
 
 import math
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from perdure._core import register
+from perdure._core import Action, make, register
 from perdure.distribution import (
     AbstractDistribution,
     Bernoulli,
@@ -20,6 +20,14 @@ from perdure.distribution import (
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete
 
 from ._spaces import rescaled
+
+
+def check_gsde(gsde_interval: int | None) -> None:
+    """Raises: ValueError if it is no number of steps."""
+    if gsde_interval is not None and gsde_interval < 1:
+        raise ValueError(
+            f"gsde_interval={gsde_interval}, but it is a number of steps. Use 1 or more, or None for no gSDE."
+        )
 
 
 def initial_spread(size: int, log_std: float, noise_features: int | None) -> Float[Array, "*features size"]:
@@ -61,24 +69,39 @@ class ActionHead(eqx.Module):
         initial_log_std: float = 0.0,
         noise_features: int | None = None,
     ):
-        if not isinstance(action_space, Discrete | MultiDiscrete | MultiBinary | Box):
-            raise TypeError(
-                f"action_space is {type(action_space).__name__}, but actions must be Box, Discrete, MultiDiscrete or "
-                "MultiBinary. Flatten composite actions in a wrapper."
-            )
-        if isinstance(action_space, Box) and action_space.dtype.kind != "f":
-            raise TypeError(
-                f"action_space is {action_space}, but a Box of actions must be floating-point. Use MultiDiscrete."
-            )
-        if squash and not (isinstance(action_space, Box) and action_space.is_bounded):
-            raise ValueError(
-                f"squash=True rescales to the bounds, but action_space is {action_space}. Use squash=False."
-            )
         self.action_space, self.squash, self.log_std = action_space, squash, None
         if isinstance(action_space, Box):
             self.log_std = initial_spread(action_space.flat_size, initial_log_std, noise_features)
         elif noise_features is not None:
             raise ValueError(f"gSDE adds noise to a Box of actions, but action_space is {action_space}. Leave it out.")
+
+    @classmethod
+    def of(
+        cls,
+        action_space: AbstractSpace,
+        log_std: Float[Array, " size"] | Float[Array, "features size"] | None = None,
+        *,
+        squash: bool = False,
+    ) -> "ActionHead":
+        """One with this spread, which a Box needs."""
+        return make(cls, {"action_space": action_space, "squash": squash, "log_std": log_std})
+
+    def __check_init__(self) -> None:
+        space = self.action_space
+        if not isinstance(space, Discrete | MultiDiscrete | MultiBinary | Box):
+            raise TypeError(
+                f"action_space is {type(space).__name__}, but actions must be Box, Discrete, MultiDiscrete or "
+                "MultiBinary. Flatten composite actions in a wrapper."
+            )
+        if isinstance(space, Box) and space.dtype.kind != "f":
+            raise TypeError(f"action_space is {space}, but a Box of actions must be floating-point. Use MultiDiscrete.")
+        if self.squash and not (isinstance(space, Box) and space.is_bounded):
+            raise ValueError(f"squash=True rescales to the bounds, but action_space is {space}. Use squash=False.")
+        if (self.log_std is None) == isinstance(space, Box):
+            raise ValueError(
+                f"log_std is {'missing' if self.log_std is None else 'there'}, but action_space is {space}. Give it for a "
+                "Box, and for nothing else."
+            )
 
     @property
     def num_outputs(self) -> int:
@@ -109,7 +132,7 @@ class ActionHead(eqx.Module):
             return StateDependentNormal(outputs, features, self.log_std, self.squash)
         return (SquashedNormal if self.squash else Normal)(outputs, self.log_std)
 
-    def environment_action(self, raw_action: Any) -> Array:
+    def environment_action(self, raw_action: Action) -> Array:
         """The action in the environment's own units, shape and dtype."""
         space = self.action_space
         match space:

@@ -1,6 +1,6 @@
 """Critics of off-policy algorithms. They are trained beside a policy and are no part of it."""
 
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import jax
@@ -8,13 +8,16 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key
 
-from perdure._core import register
+from perdure._core import Observation, register
 from perdure.network import MLP, Activation
 from perdure.space import AbstractSpace, Box, Discrete
 
 from ._architecture import Architecture
-from ._body import Body
+from ._base import AbstractPolicy, AbstractPolicyState
+from ._body import AbstractBody, Body
 from ._observation import FixedNormalizer, Normalizer
+
+USUAL = Architecture(initialization="uniform")
 
 
 @register
@@ -22,8 +25,8 @@ from ._observation import FixedNormalizer, Normalizer
 class QFunction(eqx.Module):
     """The value of an action: of one that is given, for a Box; of each, for Discrete.
 
-    For a Box: `(state, observation, normalized_action) -> (state, values)`, with `num_outputs` values (one, or the
-    quantiles of TQC). For Discrete: `(state, observation) -> (state, values)` with one value an action.
+    For a Box: `(policy_state, observation, normalized_action) -> (policy_state, values)`, with `num_outputs` values (one, or the
+    quantiles of TQC). For Discrete: `(policy_state, observation) -> (policy_state, values)` with one value an action.
 
     `like` is a policy, whose architecture, hidden layers and observation statistics are taken over (weights are new),
     or an `Architecture`.
@@ -33,7 +36,7 @@ class QFunction(eqx.Module):
 
     observation_space: AbstractSpace = eqx.field(static=True)
     action_space: AbstractSpace = eqx.field(static=True)
-    body: Body
+    body: AbstractBody
     network: MLP
 
     def __init__(
@@ -41,7 +44,7 @@ class QFunction(eqx.Module):
         observation_space: AbstractSpace,
         action_space: AbstractSpace,
         *,
-        like: Any = None,
+        like: AbstractPolicy | Architecture | None = None,
         hidden_sizes: tuple[int, ...] | None = None,
         activation: Activation | None = None,
         num_outputs: int = 1,
@@ -56,13 +59,8 @@ class QFunction(eqx.Module):
         key_body, key_network = jr.split(key)
         self.observation_space, self.action_space = observation_space, action_space
         body, network = getattr(like, "body", None), getattr(like, "network", None)
-        if isinstance(like, Architecture):
-            architecture = like
-        else:
-            architecture = Architecture(initialization="uniform") if body is None else body.architecture
-        self.body = Body(observation_space, architecture, key=key_body)
-        if body is not None and body.normalizer is not None:
-            self.body = eqx.tree_at(lambda b: b.normalizer, self.body, body.normalizer)
+        architecture = like if isinstance(like, Architecture) else getattr(body, "architecture", USUAL)
+        self.body = Body(observation_space, architecture, key=key_body) if body is None else body.fresh(key=key_body)
         if hidden_sizes is None:
             hidden_sizes = (256, 256) if network is None else network.hidden_sizes
         if activation is None:
@@ -81,17 +79,20 @@ class QFunction(eqx.Module):
     def normalizer(self) -> Normalizer | FixedNormalizer | None:
         return self.body.normalizer
 
-    def reset(self) -> Any:
+    def reset(self) -> AbstractPolicyState | None:
         """The memory at the start of an episode; None without one."""
         return self.body.reset()
 
     def __call__(
-        self, state: Any, observation: Any, normalized_action: Float[Array, " size"] | None = None
-    ) -> tuple[Any, Float[Array, " values"]]:
+        self,
+        policy_state: AbstractPolicyState | None,
+        observation: Observation,
+        normalized_action: Float[Array, " size"] | None = None,
+    ) -> tuple[AbstractPolicyState | None, Float[Array, " values"]]:
         if (normalized_action is None) != isinstance(self.action_space, Discrete):
             raise TypeError(
                 f"action_space is {self.action_space}: "
                 f"call with {'an observation only' if normalized_action is not None else 'a normalised action'}."
             )
-        state, x = self.body(state, observation)
-        return state, self.network(x if normalized_action is None else jnp.concatenate([x, normalized_action]))
+        policy_state, x = self.body(policy_state, observation)
+        return policy_state, self.network(x if normalized_action is None else jnp.concatenate([x, normalized_action]))

@@ -1,203 +1,108 @@
 """Q policies that know the distribution of returns by its quantiles (QR-DQN)."""
 
-from typing import Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, ClassVar, final
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from perdure._core import register
-from perdure.network import Activation, Initialization
+from perdure._core import Observation, check_counts, register
+from perdure.network import MLP
+from perdure.space import AbstractSpace, Discrete
 
 from ._abstract_q import AbstractQuantileQPolicy
-from ._architecture import NATURE, Architecture, Convolutions, Memory, if_images
-from ._base import AbstractStatelessPolicy
-from ._body import AbstractMemoryPolicy
-from ._q import AbstractActionValuePolicy
+from ._base import AbstractPolicyState, AbstractStatefulPolicy, AbstractStatelessPolicy
+from ._body import AbstractBody
+from ._body_records import FLAT, AbstractBodyRecord
+from ._frozen import Frozen
+from ._q import AbstractActionValuePolicy, QPolicy, action_value_parts
+from ._role import OnCNN, OnLiquid, OnMLP, OnRecurrent, Role, assembled
 from ._spaces import HasSpaces
 
 
 class AbstractNetworkQuantileQPolicy(AbstractActionValuePolicy, AbstractQuantileQPolicy):
-    """What every policy on quantiles shares: all but how it is built.
+    """Quantiles of each action's return; see `QuantileQPolicy`, which makes them."""
 
-    Source: Dabney et al. 2018, arXiv:1710.10044.
-    """
-
-    def quantiles(self, state: Any, observation: Any) -> tuple[Any, Float[Array, "actions quantiles"]]:
+    def quantiles(
+        self, state: AbstractPolicyState | None, observation: Observation
+    ) -> tuple[AbstractPolicyState | None, Float[Array, "actions quantiles"]]:
         return self.action_outputs(state, observation)
 
 
 @register
 @final
-class MLPQuantileQPolicy(AbstractNetworkQuantileQPolicy, AbstractStatelessPolicy):
+class StatelessQuantileQPolicy(AbstractStatelessPolicy, AbstractNetworkQuantileQPolicy):
+    """Without a memory."""
+
+    name: ClassVar[str] = "StatelessQuantileQPolicy"
+
+
+@register
+@final
+class StatefulQuantileQPolicy(AbstractStatefulPolicy, AbstractNetworkQuantileQPolicy):
+    """With the memory of its body."""
+
+    name: ClassVar[str] = "StatefulQuantileQPolicy"
+
+
+if TYPE_CHECKING:
+    _Made = AbstractNetworkQuantileQPolicy
+else:
+    _Made = object
+
+
+class QuantileQPolicy(Role, _Made, init=False):
+    """`num_quantiles` quantiles of each action's return, of which it acts on the mean.
+
+    With `dueling` each is one of the state plus what each action has over the mean of all actions. `epsilon` is the
+    exploration of a call with a key; algorithms explore by their own schedule.
+
+    Source: Dabney et al. 2018, arXiv:1710.10044; of `dueling`: Wang et al. 2016, arXiv:1511.06581.
+
+    Raises: TypeError if the action space is not Discrete, ValueError if epsilon is outside [0, 1].
+    """
+
+    classes = (StatelessQuantileQPolicy, StatefulQuantileQPolicy)
+    usual = QPolicy.usual
+
+    def __new__(
+        cls,
+        env: HasSpaces,
+        body: AbstractBodyRecord = FLAT,
+        *,
+        num_quantiles: int = 50,
+        dueling: bool = False,
+        epsilon: float = 0.05,
+        key: Key[Array, ""],
+    ) -> "QuantileQPolicy":
+        check_counts(num_quantiles=num_quantiles)
+        return cls.of(**action_value_parts(env, body, cls.usual, num_quantiles, dueling, key), epsilon=epsilon)
+
+    @classmethod
+    def of(
+        cls,
+        body: AbstractBody | Frozen,
+        network: MLP | Frozen,
+        action_space: Discrete,
+        *,
+        state_value: MLP | Frozen | None = None,
+        epsilon: float = 0.05,
+        observation_space: AbstractSpace | None = None,
+    ) -> "QuantileQPolicy":
+        """One made of these parts. `observation_space` is that of the body, where that has one and sees all of it."""
+        parts = {"network": network, "state_value": state_value}
+        return assembled(cls, body, observation_space, action_space=action_space, epsilon=float(epsilon), **parts)
+
+
+class MLPQuantileQPolicy(OnMLP, QuantileQPolicy, init=False):
     """Quantiles of each action's return from the flattened observation."""
 
-    name: ClassVar[str] = "MLPQuantileQPolicy"
 
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        hidden_sizes: tuple[int, ...] = (64, 64),
-        activation: Activation = jnp.tanh,
-        num_quantiles: int = 50,
-        dueling: bool = False,
-        epsilon: float = 0.05,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(normalize_observation=normalize_observation, initialization=initialization)
-        self._build(
-            env,
-            architecture,
-            hidden_sizes=hidden_sizes,
-            activation=activation,
-            outputs_per_action=num_quantiles,
-            dueling=dueling,
-            epsilon=epsilon,
-            key=key,
-        )
+class CNNQuantileQPolicy(OnCNN, QuantileQPolicy, init=False):
+    """Quantiles of each action's return from images."""
 
 
-@register
-@final
-class CNNQuantileQPolicy(AbstractNetworkQuantileQPolicy, AbstractStatelessPolicy):
-    """Quantiles of each action's return from images, each of which goes through convolutions of its own.
-
-    All else of the observation is flattened beside them. `trunk_sizes` are dense layers where the parts meet;
-    `hidden_sizes` those of the head after it.
-
-    Raises: TypeError if the observation has no image (a Box of uint8, 0 to 255, height x width x channels).
-    """
-
-    name: ClassVar[str] = "CNNQuantileQPolicy"
-
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        convolutions: Convolutions = NATURE,
-        trunk_sizes: tuple[int, ...] = (),
-        hidden_sizes: tuple[int, ...] = (64,),
-        activation: Activation = jax.nn.relu,
-        num_quantiles: int = 50,
-        dueling: bool = False,
-        epsilon: float = 0.05,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(
-            convolutions=convolutions,
-            trunk_sizes=tuple(trunk_sizes),
-            activation=activation,
-            normalize_observation=normalize_observation,
-            initialization=initialization,
-        )
-        self._build(
-            env,
-            architecture,
-            hidden_sizes=hidden_sizes,
-            activation=activation,
-            outputs_per_action=num_quantiles,
-            dueling=dueling,
-            epsilon=epsilon,
-            key=key,
-        )
+class RecurrentQuantileQPolicy(OnRecurrent, QuantileQPolicy, init=False):
+    """Quantiles of each action's return from a GRU or LSTM."""
 
 
-@register
-@final
-class RecurrentQuantileQPolicy(AbstractNetworkQuantileQPolicy, AbstractMemoryPolicy):
-    """Quantiles of each action's return from a GRU or LSTM, for what one observation does not tell.
-
-    The cell stands after `trunk_sizes` and before `hidden_sizes`; images go through convolutions first.
-    """
-
-    name: ClassVar[str] = "RecurrentQuantileQPolicy"
-
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        cell: Literal["gru", "lstm"] = "gru",
-        memory_size: int = 128,
-        trunk_sizes: tuple[int, ...] = (64,),
-        hidden_sizes: tuple[int, ...] = (64,),
-        activation: Activation = jnp.tanh,
-        convolutions: Convolutions | None = NATURE,
-        num_quantiles: int = 50,
-        dueling: bool = False,
-        epsilon: float = 0.05,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(
-            convolutions=if_images(env, convolutions),
-            trunk_sizes=tuple(trunk_sizes),
-            activation=activation,
-            memory=Memory(cell, memory_size),
-            normalize_observation=normalize_observation,
-            initialization=initialization,
-        )
-        self._build(
-            env,
-            architecture,
-            hidden_sizes=hidden_sizes,
-            activation=activation,
-            outputs_per_action=num_quantiles,
-            dueling=dueling,
-            epsilon=epsilon,
-            key=key,
-        )
-
-
-@register
-@final
-class LiquidQuantileQPolicy(AbstractNetworkQuantileQPolicy, AbstractMemoryPolicy):
-    """Quantiles of each action's return from a liquid network, see `perdure.network.Liquid`.
-
-    `num_neurons` inter and command neurons and `num_motor` motor neurons; `hidden_sizes` and a linear layer read the
-    motor neurons. Images go through convolutions first.
-    """
-
-    name: ClassVar[str] = "LiquidQuantileQPolicy"
-
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        num_neurons: int = 32,
-        num_motor: int = 16,
-        sparsity: float = 0.5,
-        trunk_sizes: tuple[int, ...] = (),
-        hidden_sizes: tuple[int, ...] = (),
-        activation: Activation = jnp.tanh,
-        convolutions: Convolutions | None = NATURE,
-        num_quantiles: int = 50,
-        dueling: bool = False,
-        epsilon: float = 0.05,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(
-            convolutions=if_images(env, convolutions),
-            trunk_sizes=tuple(trunk_sizes),
-            activation=activation,
-            memory=Memory("liquid", num_neurons, num_motor, sparsity),
-            normalize_observation=normalize_observation,
-            initialization=initialization,
-        )
-        self._build(
-            env,
-            architecture,
-            hidden_sizes=hidden_sizes,
-            activation=activation,
-            outputs_per_action=num_quantiles,
-            dueling=dueling,
-            epsilon=epsilon,
-            key=key,
-        )
+class LiquidQuantileQPolicy(OnLiquid, QuantileQPolicy, init=False):
+    """Quantiles of each action's return from a liquid network."""

@@ -1,6 +1,6 @@
 """Actors of soft actor-critic: a body and a distribution whose spread depends on the observation."""
 
-from typing import Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import equinox as eqx
 import jax
@@ -8,24 +8,107 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key
 
-from perdure._core import register
+from perdure._core import Action, Observation, register
 from perdure.distribution import AbstractDistribution, Categorical, SquashedNormal, StateDependentNormal
-from perdure.network import MLP, Activation, Bounded, Initialization
+from perdure.network import MLP, Bounded
 from perdure.space import AbstractSpace, Box, Discrete
 
 from ._abstract_stochastic import AbstractSACPolicy
-from ._architecture import NATURE, Architecture, Convolutions, Memory, check_gsde, if_images
-from ._base import AbstractStatelessPolicy
-from ._body import AbstractBodyPolicy, AbstractMemoryPolicy, Body
-from ._head import initial_spread
+from ._base import AbstractPolicyState, AbstractStatefulPolicy, AbstractStatelessPolicy
+from ._body import AbstractBody
+from ._body_policy import AbstractBodyPolicy, check_reads
+from ._body_records import FLAT, AbstractBodyRecord, Layers
+from ._frozen import Frozen
+from ._head import check_gsde, initial_spread
+from ._role import OnCNN, OnLiquid, OnMLP, OnRecurrent, Role, assembled
 from ._spaces import HasSpaces, check_bounded, rescaled, spaces_of
 
 LOG_STD = (-20.0, 2.0)  # bounds of the natural logarithm of the standard deviation
 MEAN = 2.0  # bound of the means with gSDE, before tanh
 
 
+def num_outputs(action_space: AbstractSpace, gsde_interval: int | None, who: str) -> int:
+    """How many numbers the network gives: logits, or means and without gSDE as many spreads.
+
+    Raises: TypeError for an action space that is neither Discrete nor a Box of floats, or for gSDE without a Box; ValueError
+    if a side of the Box has no bound.
+    """
+    if isinstance(action_space, Discrete) and gsde_interval is None:
+        return action_space.n
+    return check_bounded(action_space, who).flat_size * (2 if gsde_interval is None else 1)
+
+
 class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
-    """What every soft actor here shares: all but how it is built.
+    """A distribution over actions from the features of a body; see `SACPolicy`, which makes them.
+
+    Raises: TypeError for another action space, ValueError if a side of the Box has no bound, for gSDE without a Box, and for
+    parts that do not fit together.
+    """
+
+    observation_space: AbstractSpace = eqx.field(static=True)
+    action_space: Box | Discrete = eqx.field(static=True)
+    body: AbstractBody | Frozen
+    network: MLP | Frozen
+    log_std: Float[Array, "features size"] | None  # of gSDE, natural logarithm
+    gsde_interval: int | None = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        check_gsde(self.gsde_interval)
+        outputs = num_outputs(self.action_space, self.gsde_interval, type(self).__name__)
+        check_reads("network", self.network, self.body, outputs)
+        if (self.log_std is None) != (self.gsde_interval is None):
+            raise ValueError("log_std and gsde_interval belong together: give both for gSDE, or neither.")
+
+    def evaluate(
+        self,
+        policy_state: AbstractPolicyState | None,
+        observation: Observation,
+        action_mask: Bool[Array, " choices"] | None = None,
+    ) -> tuple[AbstractPolicyState | None, AbstractDistribution]:
+        policy_state, x = self.body(policy_state, observation)
+        features = self.network.hidden(x)
+        outputs = self.network.last(features)
+        if isinstance(self.action_space, Discrete):
+            return policy_state, Categorical(outputs, action_mask)
+        if action_mask is not None:
+            raise ValueError(
+                f"action_mask given, but action_space is {self.action_space}, which has no choices to bar."
+            )
+        if self.log_std is not None:
+            return policy_state, StateDependentNormal(outputs, features, self.log_std, squash=True)
+        mean, log_std = jnp.split(outputs, 2)
+        return policy_state, SquashedNormal(mean, jnp.clip(log_std, *LOG_STD))
+
+    def environment_action(self, raw_action: Action) -> Array:
+        if isinstance(self.action_space, Discrete):
+            return raw_action + self.action_space.start if self.action_space.start else raw_action
+        return rescaled(self.action_space, jnp.tanh(raw_action))
+
+
+@register
+@final
+class StatelessSACPolicy(AbstractStatelessPolicy, AbstractNetworkSACPolicy):
+    """Without a memory."""
+
+    name: ClassVar[str] = "StatelessSACPolicy"
+
+
+@register
+@final
+class StatefulSACPolicy(AbstractStatefulPolicy, AbstractNetworkSACPolicy):
+    """With the memory of its body."""
+
+    name: ClassVar[str] = "StatefulSACPolicy"
+
+
+if TYPE_CHECKING:
+    _Made = AbstractNetworkSACPolicy
+else:
+    _Made = object
+
+
+class SACPolicy(Role, _Made, init=False):
+    """A soft actor.
 
     For a Box the network gives the means, then the logarithms of the standard deviations, which are clipped to
     [-20, 2]; for Discrete it gives logits. With `gsde_interval` a Box is explored by gSDE (see `StateDependentNormal`)
@@ -39,233 +122,65 @@ class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
     Raises: TypeError for another action space, ValueError if a side of the Box has no bound, or for gSDE without a Box.
     """
 
-    observation_space: AbstractSpace = eqx.field(static=True)
-    action_space: Box | Discrete = eqx.field(static=True)
-    body: Body
-    network: MLP
-    log_std: Float[Array, "features size"] | None  # of gSDE, natural logarithm
-    gsde_interval: int | None = eqx.field(static=True)
+    classes = (StatelessSACPolicy, StatefulSACPolicy)
+    usual = Layers((256, 256), jax.nn.relu, "uniform")
 
-    def _build(
-        self,
+    def __new__(
+        cls,
         env: HasSpaces,
-        architecture: Architecture,
+        body: AbstractBodyRecord = FLAT,
         *,
-        hidden_sizes: tuple[int, ...],
-        activation: Activation,
-        initial_log_std: float,
-        gsde_interval: int | None,
+        initial_log_std: float = 0.0,
+        gsde_interval: int | None = None,
         key: Key[Array, ""],
-    ) -> None:
-        check_gsde(gsde_interval)
+    ) -> "SACPolicy":
         key_body, key_network = jr.split(key)
-        self.observation_space, action_space = spaces_of(env)
-        self.body = Body(self.observation_space, architecture, key=key_body)
-        self.gsde_interval, self.log_std = gsde_interval, None
-        if isinstance(action_space, Discrete) and gsde_interval is None:
-            self.action_space, outputs = action_space, action_space.n
-        else:
-            self.action_space = check_bounded(action_space, type(self).__name__)
-            outputs = action_space.flat_size if gsde_interval is not None else 2 * action_space.flat_size
+        observation_space, action_space = spaces_of(env)
+        outputs = num_outputs(action_space, gsde_interval, cls.__name__)
+        built, (sizes, activation, initialization) = body.built(observation_space, cls.usual, key=key_body)
+        log_std = None
         if gsde_interval is not None:
-            noise_features = hidden_sizes[-1] if hidden_sizes else self.body.size
-            self.log_std = initial_spread(action_space.flat_size, initial_log_std, noise_features)
-        self.network = MLP(
-            self.body.size,
+            log_std = initial_spread(action_space.flat_size, initial_log_std, [built.size, *sizes][-1])
+        network = MLP(
+            built.size,
             outputs,
-            tuple(hidden_sizes),
+            sizes,
             activation,
-            final_activation=Bounded(-MEAN, MEAN) if gsde_interval is not None else jax.nn.identity,
-            initialization=architecture.initialization,
+            final_activation=jax.nn.identity if gsde_interval is None else Bounded(-MEAN, MEAN),
+            initialization=initialization,
             final_gain=0.01,
             key=key_network,
         )
+        settings = {"gsde_interval": gsde_interval, "observation_space": observation_space}
+        return cls.of(built, network, action_space, log_std=log_std, **settings)
 
-    def evaluate(
-        self, state: Any, observation: Any, action_mask: Bool[Array, " choices"] | None = None
-    ) -> tuple[Any, AbstractDistribution]:
-        state, x = self.body(state, observation)
-        features = self.network.hidden(x)
-        outputs = self.network.last(features)
-        if isinstance(self.action_space, Discrete):
-            return state, Categorical(outputs, action_mask)
-        if action_mask is not None:
-            raise ValueError(
-                f"action_mask given, but action_space is {self.action_space}, which has no choices to bar."
-            )
-        if self.log_std is not None:
-            return state, StateDependentNormal(outputs, features, self.log_std, squash=True)
-        mean, log_std = jnp.split(outputs, 2)
-        return state, SquashedNormal(mean, jnp.clip(log_std, *LOG_STD))
-
-    def environment_action(self, raw_action: Any) -> Array:
-        if isinstance(self.action_space, Discrete):
-            return raw_action + self.action_space.start if self.action_space.start else raw_action
-        return rescaled(self.action_space, jnp.tanh(raw_action))
+    @classmethod
+    def of(
+        cls,
+        body: AbstractBody | Frozen,
+        network: MLP | Frozen,
+        action_space: Box | Discrete,
+        *,
+        log_std: Float[Array, "features size"] | None = None,
+        gsde_interval: int | None = None,
+        observation_space: AbstractSpace | None = None,
+    ) -> "SACPolicy":
+        """One made of these parts. `observation_space` is that of the body, where that has one and sees all of it."""
+        parts = {"network": network, "log_std": log_std, "gsde_interval": gsde_interval}
+        return assembled(cls, body, observation_space, action_space=action_space, **parts)
 
 
-@register
-@final
-class MLPSACPolicy(AbstractNetworkSACPolicy, AbstractStatelessPolicy):
+class MLPSACPolicy(OnMLP, SACPolicy, init=False):
     """A soft actor on the flattened observation."""
 
-    name: ClassVar[str] = "MLPSACPolicy"
 
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        hidden_sizes: tuple[int, ...] = (256, 256),
-        activation: Activation = jax.nn.relu,
-        initial_log_std: float = 0.0,
-        gsde_interval: int | None = None,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(normalize_observation=normalize_observation, initialization=initialization)
-        self._build(
-            env,
-            architecture,
-            hidden_sizes=hidden_sizes,
-            activation=activation,
-            initial_log_std=initial_log_std,
-            gsde_interval=gsde_interval,
-            key=key,
-        )
+class CNNSACPolicy(OnCNN, SACPolicy, init=False):
+    """A soft actor on images."""
 
 
-@register
-@final
-class CNNSACPolicy(AbstractNetworkSACPolicy, AbstractStatelessPolicy):
-    """A soft actor on images, each through convolutions of its own; all else is flattened beside them.
-
-    `trunk_sizes` are dense layers where the parts meet; `hidden_sizes` those of the head after it.
-
-    Raises: TypeError if the observation has no image (a Box of uint8, 0 to 255, height x width x channels).
-    """
-
-    name: ClassVar[str] = "CNNSACPolicy"
-
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        convolutions: Convolutions = NATURE,
-        trunk_sizes: tuple[int, ...] = (),
-        hidden_sizes: tuple[int, ...] = (64,),
-        activation: Activation = jax.nn.relu,
-        initial_log_std: float = 0.0,
-        gsde_interval: int | None = None,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(
-            convolutions=convolutions,
-            trunk_sizes=tuple(trunk_sizes),
-            activation=activation,
-            normalize_observation=normalize_observation,
-            initialization=initialization,
-        )
-        self._build(
-            env,
-            architecture,
-            hidden_sizes=hidden_sizes,
-            activation=activation,
-            initial_log_std=initial_log_std,
-            gsde_interval=gsde_interval,
-            key=key,
-        )
+class RecurrentSACPolicy(OnRecurrent, SACPolicy, init=False):
+    """A soft actor on a GRU or LSTM."""
 
 
-@register
-@final
-class RecurrentSACPolicy(AbstractNetworkSACPolicy, AbstractMemoryPolicy):
-    """A soft actor on a GRU or LSTM, for what one observation does not tell.
-
-    The cell stands after `trunk_sizes` and before `hidden_sizes`; images go through convolutions first.
-    """
-
-    name: ClassVar[str] = "RecurrentSACPolicy"
-
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        cell: Literal["gru", "lstm"] = "gru",
-        memory_size: int = 128,
-        trunk_sizes: tuple[int, ...] = (64,),
-        hidden_sizes: tuple[int, ...] = (64,),
-        activation: Activation = jax.nn.relu,
-        convolutions: Convolutions | None = NATURE,
-        initial_log_std: float = 0.0,
-        gsde_interval: int | None = None,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(
-            convolutions=if_images(env, convolutions),
-            trunk_sizes=tuple(trunk_sizes),
-            activation=activation,
-            memory=Memory(cell, memory_size),
-            normalize_observation=normalize_observation,
-            initialization=initialization,
-        )
-        self._build(
-            env,
-            architecture,
-            hidden_sizes=hidden_sizes,
-            activation=activation,
-            initial_log_std=initial_log_std,
-            gsde_interval=gsde_interval,
-            key=key,
-        )
-
-
-@register
-@final
-class LiquidSACPolicy(AbstractNetworkSACPolicy, AbstractMemoryPolicy):
-    """A soft actor on a liquid network, see `perdure.network.Liquid`.
-
-    `num_neurons` inter and command neurons and `num_motor` motor neurons; `hidden_sizes` and a linear layer read the
-    motor neurons. Images go through convolutions first.
-    """
-
-    name: ClassVar[str] = "LiquidSACPolicy"
-
-    def __init__(
-        self,
-        env: HasSpaces,
-        *,
-        num_neurons: int = 32,
-        num_motor: int = 16,
-        sparsity: float = 0.5,
-        trunk_sizes: tuple[int, ...] = (),
-        hidden_sizes: tuple[int, ...] = (),
-        activation: Activation = jax.nn.relu,
-        convolutions: Convolutions | None = NATURE,
-        initial_log_std: float = 0.0,
-        gsde_interval: int | None = None,
-        normalize_observation: bool = False,
-        initialization: Initialization = "uniform",
-        key: Key[Array, ""],
-    ):
-        architecture = Architecture(
-            convolutions=if_images(env, convolutions),
-            trunk_sizes=tuple(trunk_sizes),
-            activation=activation,
-            memory=Memory("liquid", num_neurons, num_motor, sparsity),
-            normalize_observation=normalize_observation,
-            initialization=initialization,
-        )
-        self._build(
-            env,
-            architecture,
-            hidden_sizes=hidden_sizes,
-            activation=activation,
-            initial_log_std=initial_log_std,
-            gsde_interval=gsde_interval,
-            key=key,
-        )
+class LiquidSACPolicy(OnLiquid, SACPolicy, init=False):
+    """A soft actor on a liquid network."""

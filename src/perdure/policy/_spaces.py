@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from perdure.space import AbstractSpace, Box
+from perdure.space import AbstractSpace, Box, Discrete
 
 
 @runtime_checkable
@@ -60,6 +60,13 @@ def check_bounded(space: AbstractSpace, who: str) -> Box:
         raise ValueError(
             f"action_space is {space}, but {who} scales [-1, 1] to the bounds. Give every side a finite bound."
         )
+    return space
+
+
+def check_discrete(space: AbstractSpace) -> Discrete:
+    """`space`, if it is Discrete. Raises: TypeError for another space."""
+    if not isinstance(space, Discrete):
+        raise TypeError(f"action_space is {space}, but a Q policy needs Discrete actions. Use an actor-critic policy.")
     return space
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from perdure._core import FileFormatError, make
 from perdure.network import CNN, MLP, AbstractCell, ChannelsFirst
-from perdure.policy import Architecture, Body, Convolutions, FixedNormalizer, NormalizedImage, UnscaledConvolutions
+from perdure.policy import Architecture, Body, Convolutions, FixedNormalizer, NormalizedImage
 from perdure.space import AbstractSpace, Box
 
 from .._layers import channels_last, convolution
@@ -216,7 +216,7 @@ def encode(source: Source, prefix: str) -> Encoding:
     return Encoding(
         space_of(parts, source.observation.is_dict),
         normalizer_of(source.normalization, flat),
-        (Convolutions if scaled else UnscaledConvolutions)(features=size) if cnns else None,
+        Convolutions(features=size, scale_pixels=scaled) if cnns else None,
         tuple(cnns[part.name] for part in images),
         None,
         np.concatenate(columns),
