@@ -10,7 +10,7 @@ from _protocol import serve
 from jax import random as jr
 
 from perdure.algorithm import DQN, SAC
-from perdure.algorithm._base import CHUNK, run_compiled
+from perdure.algorithm._native import CHUNK, run_compiled
 from perdure.env import make
 from perdure.policy import MLPQPolicy, MLPSACPolicy
 

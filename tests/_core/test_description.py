@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import random as jr
-from small_modules import Head, SmallPolicy
 
 from perdure._core import (
     FileFormatError,
@@ -30,6 +29,7 @@ from perdure._core import (
     register,
 )
 from perdure.space import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from tests.support.small_modules import Head, SmallPolicy
 
 
 @register

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import small_modules
 from jax import random as jr
-from small_modules import SmallPolicy
 
 from perdure._core import FileFormatError, FingerprintError, fingerprint, leaf_to_numpy, leaves_with_paths
 from perdure.utils import Serializable
+from tests.support import small_modules
+from tests.support.small_modules import SmallPolicy
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -225,11 +225,11 @@ def test_a_file_of_a_script_loads_where_the_class_is_imported(tmp_path):
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_a_fresh_process_has_the_same_fingerprint(hash_seed):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from small_modules import *;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from tests.support.small_modules import *;"
         "from perdure._core import fingerprint;"
         "print(fingerprint(SmallPolicy(key=jr.key(5))).hex())"
     )
-    printed = run_script("-c", code, str(Path(small_modules.__file__).parent), hash_seed=hash_seed)
+    printed = run_script("-c", code, str(Path(__file__).parents[2]), hash_seed=hash_seed)
     assert printed.strip() == fingerprint(SmallPolicy(key=jr.key(0))).hex()
 
 

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 from jax import random as jr
-from test_training import bits
 
 from perdure.algorithm import DQN, PPO, SAC
 from perdure.callback import AbstractCallback
@@ -13,6 +12,7 @@ from perdure.env.adapter import HostEnv, HostSpec, make_host, to_gymnasium_env
 from perdure.env.classic_control import CartPole
 from perdure.evaluation import evaluate
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy, MLPSACPolicy
+from tests.algorithm.test_training import bits
 
 gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
 

@@ -49,7 +49,7 @@ SKILLS = {
     "constant value": probe.ConstantValue,
     "value from observation": probe.ValueFromObservation,
     "discount": probe.Discount,
-    "time limit": probe.TimeLimit,
+    "time limit": probe.Truncation,
     "act": probe.Act,
     "act on observation": probe.ActOnObservation,
 }
@@ -179,7 +179,7 @@ def test_no_action_in_ten_thousand_is_illegal(name):
     algorithm = LEARNERS[name][0]
     state = learned(name, env, total_timesteps=2_000)
     num_steps = -(-10_000 // algorithm.num_envs)
-    roll_out = jax.jit(lambda s: collect(env, s.policy, algorithm.actor(s), s.rollout, num_steps, key=jr.key(3)))
+    roll_out = jax.jit(lambda s: collect(env, s.policy, algorithm.behavior(s), s.rollout, num_steps, key=jr.key(3)))
     _, transitions, _ = roll_out(state)
     assert transitions.action.size >= 10_000
     assert np.take_along_axis(transitions.action_mask, transitions.action[..., None], axis=-1).all()
@@ -215,7 +215,7 @@ def answers(policy, continuous):
 def test_a_memory_solves_the_memory_probe(memory):
     name, policy_class, policy_settings, steps = MEMORIES[memory]
     sequences = {"sequence_length": 6, "burn_in": 0} if name in CHOOSING + CONTINUOUS else {}
-    env = probe.Memory(continuous=name in CONTINUOUS)
+    env = probe.ActOnMemory(continuous=name in CONTINUOUS)
     policy = learned(name, env, policy_class, policy_settings, steps, **sequences).policy
     wanted = [-0.5, 0.5] if env.continuous else [0, 1]
     np.testing.assert_allclose(answers(policy, env.continuous), wanted, atol=0.25)  # without a memory, 0.5 off
@@ -223,7 +223,7 @@ def test_a_memory_solves_the_memory_probe(memory):
 
 @pytest.mark.parametrize("name", ["PPO", "DQN", "TD3"])
 def test_a_feed_forward_policy_cannot_solve_the_memory_probe(name):
-    env = probe.Memory(continuous=name in CONTINUOUS)
+    env = probe.ActOnMemory(continuous=name in CONTINUOUS)
     policy = learned(name, env).policy
     first, second = answers(policy, env.continuous)
     assert first == second  # asked, it cannot tell which sign was shown

@@ -15,8 +15,8 @@ import pytest
 from jax import random as jr
 
 from perdure.algorithm import A2C, DDPG, DQN, PPO, SAC, TD3, TQC
-from perdure.algorithm._base import run_compiled
 from perdure.algorithm._math import parameters_of
+from perdure.algorithm._native import run_compiled
 from perdure.algorithm._reward_scale import RewardScale
 from perdure.callback import AbstractCallback
 from perdure.env import make, probe
@@ -28,7 +28,7 @@ from perdure.policy import (
     RecurrentActorCriticPolicy,
     RecurrentQPolicy,
 )
-from trainings import CARTPOLE, OFF_POLICY, ON_POLICY, PENDULUM, TRAININGS
+from tests.support.trainings import CARTPOLE, OFF_POLICY, ON_POLICY, PENDULUM, TRAININGS
 
 
 def new(algorithm, policy, env=CARTPOLE, **settings):
@@ -109,7 +109,7 @@ def test_two_processes_learn_the_same_bits(new):
     program = f"""
 import sys; sys.path[:0] = {sys.path!r}
 import hashlib, json
-from test_training import *
+from tests.algorithm.test_training import *
 algorithm, policy = {new.__name__}()
 state = algorithm.run(algorithm.init(CARTPOLE, policy, key=jr.key(1)), 200)
 print(json.dumps([hashlib.sha256(b).hexdigest() for b in bits(state)]))
@@ -161,7 +161,7 @@ def test_a_callback_stops_the_training():
 
 def test_episode_returns_are_those_of_the_environment():
     """Every episode of the time-limit probe is three steps of reward 1."""
-    env = probe.TimeLimit()
+    env = probe.Truncation()
     policy = MLPActorCriticPolicy(env, hidden_sizes=(), key=jr.key(0))
     recorder = Recorder()
     PPO(num_envs=2, num_steps=9, num_minibatches=1).learn(
@@ -306,7 +306,7 @@ def test_ctrl_c_keeps_what_was_learned():
         (lambda: PPO(target_kl=0.0), ValueError, "PPO.target_kl = 0.0, but it must be positive"),
         (lambda: A2C(rms_decay=2.0), ValueError, "A2C.rms_decay = 2.0"),
         (lambda: TD3(policy_delay=0), ValueError, "TD3.policy_delay = 0"),
-        (lambda: DDPG(noise=-1.0), ValueError, "DDPG.noise = -1.0"),
+        (lambda: DDPG(exploration_noise=-1.0), ValueError, "DDPG.exploration_noise = -1.0"),
         (lambda: SAC(temperature=0.0), ValueError, "SAC.temperature = 0.0"),
         (lambda: TQC(num_dropped=25), ValueError, "TQC.num_dropped=25 of num_quantiles=25 leaves nothing"),
     ],

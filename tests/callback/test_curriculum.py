@@ -4,9 +4,8 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
-from callback_support import ALGORITHM, ENV, Notes, begin, bits, train
 
-from perdure.algorithm._base import run_compiled
+from perdure.algorithm._native import run_compiled
 from perdure.callback import AdaptiveCurriculum, ScheduledCurriculum
 from perdure.callback._curriculum import with_field
 from perdure.checkpoint import load, save
@@ -14,6 +13,7 @@ from perdure.env import TimeLimit
 from perdure.env.adapter import HostEnv, to_gymnasium_env
 from perdure.env.classic_control import CartPole
 from perdure.env.wrapper import AbstractWrapper
+from tests.support.callbacks import ALGORITHM, ENV, Notes, begin, bits, train
 
 
 class Tilted(AbstractWrapper):

@@ -1,13 +1,13 @@
 """Evaluation while training, on our environments and on Gymnasium's: it disturbs nothing and is refused early."""
 
 import pytest
-from callback_support import ENV, begin, bits, train
 from jax import random as jr
 
 from perdure.callback import EvalCallback
 from perdure.env import make
 from perdure.env.adapter import HostEnv, to_gymnasium_env
 from perdure.evaluation import evaluate
+from tests.support.callbacks import ENV, begin, bits, train
 
 gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
 

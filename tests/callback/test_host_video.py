@@ -1,11 +1,11 @@
 """Films of Gymnasium's environments, one or several side by side; recording disturbs no training."""
 
 import pytest
-from callback_support import ENV, begin, bits, train
 
 from perdure.callback import ConsoleTable, LearningCurve, RecordVideos, TensorBoard
 from perdure.env import make
 from perdure.env.adapter import HostEnv, to_gymnasium_env
+from tests.support.callbacks import ENV, begin, bits, train
 
 gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
 pytest.importorskip("imageio_ffmpeg", reason="the extra `video` is not installed")

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from callback_support import ENV, Notes, train
 
 from perdure.callback import AbstractCallback, ConsoleTable, LearningCurve, StopOnTime, TensorBoard, WeightsAndBiases
 from perdure.callback._curriculum import with_field
+from tests.support.callbacks import ENV, Notes, train
 
 
 def test_a_record_tells_of_all_iterations_since_the_last_call():

@@ -1,9 +1,9 @@
 """Trainings that end early, and the next ones that do not."""
 
 import numpy as np
-from callback_support import ENV, Notes, train
 
 from perdure.callback import EarlyStopping, EvalCallback, StopOnSteps, _evaluation
+from tests.support.callbacks import ENV, Notes, train
 
 
 def test_early_stopping_at_a_frequency_does_not_depend_on_the_clock():

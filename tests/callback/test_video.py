@@ -48,4 +48,4 @@ def test_videos_of_gymnasium_are_its_own_pictures(tmp_path):
     with pytest.raises(ValueError, match="render_mode='rgb_array'"):
         RecordVideos(tmp_path, gymnasium.make("CartPole-v1"))
     with pytest.raises(ValueError, match="only of the classic control tasks"):
-        RecordVideos(tmp_path, probe.Memory())
+        RecordVideos(tmp_path, probe.ActOnMemory())

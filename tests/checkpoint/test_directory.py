@@ -19,6 +19,7 @@ from perdure.algorithm import DQN, PPO
 from perdure.checkpoint import _digest, load, load_policy_of, save, verify
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
+from tests.support.shared_files import ROOT
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 DQN_SETTINGS = {"num_envs": 2, "num_steps": 2, "batch_size": 4, "capacity": 32, "learning_starts": 8}
@@ -154,12 +155,12 @@ def test_a_file_of_another_checkpoint_is_named(dqn, saved, tmp_path):
 
 
 def test_a_later_format_is_refused_with_the_version_to_install(saved):
-    signed(saved / "metadata.json", format="perdure.checkpoint/2", perdure="7.1.0")
+    signed(saved / "metadata.json", format="perdure.checkpoint/3", perdure="7.1.0")
     with pytest.raises(
-        FileFormatError, match=r'format .perdure.checkpoint/2. is newer .* pip install "perdure>=7.1.0"'
+        FileFormatError, match=r'format .perdure.checkpoint/3. is newer .* pip install "perdure>=7.1.0"'
     ):
         load(saved)
-    signed(saved / "metadata.json", format="perdure.checkpoint/2", perdure="; rm -rf /")
+    signed(saved / "metadata.json", format="perdure.checkpoint/3", perdure="; rm -rf /")
     with pytest.raises(FileFormatError, match=r"pip install --upgrade perdure$"):
         load(saved)
     signed(saved / "metadata.json", format="else/1")
@@ -220,7 +221,7 @@ def test_saving_copies_nothing_and_leaves_the_state_as_it_was(dqn, tmp_path):
 
 PROGRAM = """
 import sys; sys.path.insert(0, {here!r})
-import test_directory as t
+from tests.checkpoint import test_directory as t
 from perdure.checkpoint import BackgroundSaver
 algorithm, env = t.DQN(**t.DQN_SETTINGS), t.CartPole()
 state = algorithm.init(env, t.MLPQPolicy(env, hidden_sizes=(4,), key=t.jr.key(0)), key=t.jr.key(1))
@@ -229,6 +230,6 @@ BackgroundSaver().save({place!r}, algorithm, state, buffer=True)
 
 
 def test_a_program_that_ends_waits_for_what_is_being_saved(tmp_path):
-    source = PROGRAM.format(here=os.path.dirname(__file__), place=str(tmp_path / "a"))
+    source = PROGRAM.format(here=str(ROOT), place=str(tmp_path / "a"))
     subprocess.run([sys.executable, "-c", source], check=True)
     assert load(tmp_path / "a", buffer=True).has_buffer

@@ -1,6 +1,5 @@
 """Many checkpoints in one folder: which is found, which stay, and what becomes of broken ones."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from perdure.checkpoint import (
 )
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy
+from tests.support.shared_files import ROOT
 
 ALGORITHM = PPO(num_envs=2, num_steps=4, num_minibatches=1, num_epochs=1)
 STEPS = ALGORITHM.steps_per_iteration
@@ -168,7 +168,7 @@ class TellWhenRunning(AbstractCallback):
 PROGRAM = """
 import signal; signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
 import sys; sys.path.insert(0, {here!r})
-from test_find import *
+from tests.checkpoint.test_find import *
 from perdure.algorithm import PPO
 env = CartPole()
 state = ALGORITHM.init(env, MLPActorCriticPolicy(env, hidden_sizes=(8,), key=jr.key(0)), key=jr.key(1))
@@ -180,7 +180,7 @@ print("went on", int(state.iteration), flush=True)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_one_last_checkpoint(number, tmp_path):
-    source = PROGRAM.format(here=os.path.dirname(__file__), folder=str(tmp_path))
+    source = PROGRAM.format(here=str(ROOT), folder=str(tmp_path))
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     training = subprocess.Popen([sys.executable, "-c", source], **pipes)
     for line in training.stdout:
@@ -202,7 +202,7 @@ def test_a_signal_leaves_one_last_checkpoint(number, tmp_path):
 
 def test_a_second_signal_leaves_at_once(tmp_path):
     source = (
-        PROGRAM.format(here=os.path.dirname(__file__), folder=str(tmp_path))
+        PROGRAM.format(here=str(ROOT), folder=str(tmp_path))
         .replace("TellWhenRunning()", "TellWhenRunning(), Slow()")
         .replace(
             "env = CartPole()",

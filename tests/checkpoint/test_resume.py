@@ -6,17 +6,16 @@ import random
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
-import resuming
 from jax import random as jr
 
 from perdure.checkpoint import load, save
 from perdure.env.adapter import HostEnv, make_host
-from trainings import MEMORIES, TRAININGS
+from tests.support import resuming
+from tests.support.trainings import MEMORIES, TRAININGS
 
-PROGRAM = Path(__file__).with_name("resuming.py")
+PROGRAM = resuming.__file__
 NATIVE = [f"{name} native" for name in TRAININGS if name not in MEMORIES]
 HOST = [f"{name} classic" for name in TRAININGS if name not in MEMORIES]
 MUJOCO = ["SAC mujoco", "TD3 mujoco"]
@@ -110,4 +109,4 @@ def test_an_agent_goes_on_on_its_host_environment_without_a_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loaded = models.PPO.load(tmp_path / "a").train(gymnasium.make("CartPole-v1"), total_timesteps=24, callbacks=())
-    assert resuming.digest(loaded.state, []) == resuming.digest(agent.state, [])
+    assert resuming.digest(loaded.training_state, []) == resuming.digest(agent.training_state, [])

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from test_cli import perdure
 
 from perdure.checkpoint import load_policy, read_policy_header
-from shared_files import shared_data
+from tests.cli.test_cli import perdure
+from tests.support.shared_files import shared_data
 
 DATA = shared_data()
 VELORA = Path(__file__).parents[1] / "importer" / "files" / "velora_flow_ct"

@@ -29,13 +29,13 @@ from perdure.env import (
 from perdure.env.classic_control import CartPole, MountainCar, Pendulum
 from perdure.space import Box
 
-PROBES = [probe.ConstantValue, probe.ValueFromObservation, probe.Discount, probe.TimeLimit]
-PROBES += [probe.Act, probe.ActOnObservation, probe.Memory]
+PROBES = [probe.ConstantValue, probe.ValueFromObservation, probe.Discount, probe.Truncation]
+PROBES += [probe.Act, probe.ActOnObservation, probe.ActOnMemory]
 ENVIRONMENTS = [
     *(make(name) for name in registered_environments()),
     CartPole(kinematics_integrator="semi-implicit euler"),
     *(kind() for kind in PROBES),
-    *(kind(continuous=True) for kind in (probe.Act, probe.ActOnObservation, probe.Memory)),
+    *(kind(continuous=True) for kind in (probe.Act, probe.ActOnObservation, probe.ActOnMemory)),
     probe.Masked(),
     TimeLimit(probe.Masked(), 1),
     FrameStack(TimeLimit(probe.Masked(), 3), 2),

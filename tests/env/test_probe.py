@@ -12,7 +12,7 @@ from perdure.env import probe
 
 DISCOUNT = 0.5
 KINDS = [probe.ConstantValue, probe.ValueFromObservation, probe.Discount]
-KINDS += [probe.Act, probe.ActOnObservation, probe.Memory]
+KINDS += [probe.Act, probe.ActOnObservation, probe.ActOnMemory]
 PROBES = [kind(continuous=continuous) for kind in KINDS for continuous in (False, True)]
 
 
@@ -53,7 +53,7 @@ def test_the_discount_probe_pays_at_the_end() -> None:
 
 
 def test_the_time_limit_probe_is_only_ever_truncated() -> None:
-    env = probe.TimeLimit()
+    env = probe.Truncation()
     state, _ = env.reset(key=jr.key(0))
     flags = []
     for _ in range(3):
@@ -73,7 +73,7 @@ def test_wrong_actions_earn_less() -> None:
 
 
 def test_the_memory_probe_shows_the_cue_once_and_asks_at_the_end() -> None:
-    env = probe.Memory()
+    env = probe.ActOnMemory()
     state, observation = env.reset(key=jr.key(0))
     seen = [observation.tolist()]
     for _ in range(2):

@@ -3,10 +3,12 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_backends import BACKENDS, tflite_lacks
-from export_support import F, answers, graph_of, sample, worst_error
 from jax import lax
-from test_export_primitives import (
+
+from perdure._core import ExportError
+from perdure.export.guard import add_nan_guard
+from perdure.graph import interpret, simplify
+from tests.export.test_export_primitives import (
     BINARY,
     CONTROL,
     IMAGE,
@@ -21,11 +23,8 @@ from test_export_primitives import (
     VECTOR,
     named,
 )
-
-from perdure._core import ExportError
-from perdure.export._interpret import interpret
-from perdure.export._nan_guard import add_nan_guard
-from perdure.export._passes import simplify
+from tests.support.export.backends import BACKENDS, tflite_lacks
+from tests.support.export.comparison import F, answers, graph_of, sample, worst_error
 
 
 def check(function, inputs, tolerance=1e-5):

@@ -8,18 +8,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_c_support import COMPILERS, DRIVER, STRICT, compiler, needs_compiler, rows_as_bytes, rows_from_bytes, run
-from export_in_process import in_process as in_process
-from export_int8_support import int8_program
-from export_policies import POLICIES, Stateless, mlp
-from test_export_c_devices import needs, run_on_cortex
 
 from perdure.export import export
-from perdure.export._interpret import interpret
-from perdure.export._observations import broken_inputs, make_inputs
-from perdure.export._tolerance import near_ties
-from perdure.export.c import write_c
+from perdure.export.proof._observations import broken_inputs, make_inputs
+from perdure.export.proof._tolerance import near_ties
+from perdure.export.targets.c import write_c
+from perdure.graph import interpret
 from perdure.space import Box, Discrete
+from tests.export.test_export_c_devices import needs, run_on_cortex
+from tests.support.export.c_compilers import (
+    COMPILERS,
+    DRIVER,
+    STRICT,
+    compiler,
+    needs_compiler,
+    rows_as_bytes,
+    rows_from_bytes,
+    run,
+)
+from tests.support.export.in_process import in_process as in_process
+from tests.support.export.int8 import int8_program
+from tests.support.export.policies import POLICIES, Stateless, mlp
 
 KINDS = ["discrete", "squashed", "convolution", "recurrent", "mixed"]
 

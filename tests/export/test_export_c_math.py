@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from export_c_support import compiler, run
-from export_support import FULL
 
-from perdure.export.c._helpers import helpers_for
+from perdure.export.targets.c._helpers import helpers_for
+from tests.support.export.c_compilers import compiler, run
+from tests.support.export.comparison import FULL
 
 PROGRAM = r"""
 #include <math.h>

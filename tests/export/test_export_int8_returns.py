@@ -5,13 +5,13 @@ The episodes are played by the integer reference, which answers 1,000 of the obs
 
 import numpy as np
 import pytest
-from export_c_support import needs_compiler
-from export_int8_support import in_target, int8_program, trained
 
 from perdure.env import make
 from perdure.env.adapter import make_host
-from perdure.export._interpret import interpret
-from perdure.export._play import play
+from perdure.evaluation import play
+from perdure.graph import interpret
+from tests.support.export.c_compilers import needs_compiler
+from tests.support.export.int8 import in_target, int8_program, trained
 
 pytest.importorskip("gymnasium", reason="the real tasks need the extra gym")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed: perdure[tflite]")

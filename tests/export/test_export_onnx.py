@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_policies import CONTINUOUS, OBSERVATION, POLICIES, Stateless, continuous, discrete, mlp, normalized
 from jax import random as jr
 
 from perdure._core import ExportError, fingerprint
@@ -17,6 +16,16 @@ from perdure.env.classic_control import CartPole
 from perdure.export import to_onnx
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
 from perdure.space import Box, Discrete
+from tests.support.export.policies import (
+    CONTINUOUS,
+    OBSERVATION,
+    POLICIES,
+    Stateless,
+    continuous,
+    discrete,
+    mlp,
+    normalized,
+)
 
 onnx = pytest.importorskip("onnx", reason="ONNX is written with the extra onnx")
 ort = pytest.importorskip("onnxruntime", reason="ONNX is run with the extra onnx")

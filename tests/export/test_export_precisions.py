@@ -5,16 +5,16 @@ import json
 import equinox as eqx
 import numpy as np
 import pytest
-from export_c_support import needs_compiler
-from export_in_process import in_process as in_process
-from export_int8_support import int8_program, operators, reference_rows, trained
-from export_policies import POLICIES, continuous, discrete
 
 from perdure._core import ExportError
 from perdure.env import make
 from perdure.export import export, verify
-from perdure.export._interpret import interpret
-from perdure.export.tflite._writer import Writer
+from perdure.export.targets.tflite._writer import Writer
+from perdure.graph import interpret
+from tests.support.export.c_compilers import needs_compiler
+from tests.support.export.in_process import in_process as in_process
+from tests.support.export.int8 import int8_program, operators, reference_rows, trained
+from tests.support.export.policies import POLICIES, continuous, discrete
 
 pytest.importorskip("ai_edge_litert", reason='LiteRT is not installed: pip install "perdure[tflite]"')
 TFLITE = ["tflite", "tflite-float16", "tflite-int8"]

@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_support import F, check
 from jax import lax
+
+from tests.support.export.comparison import F, check
 
 VECTOR = {"x": ((6,), F)}
 MATRIX = {"x": ((3, 5), F)}

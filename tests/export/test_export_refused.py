@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_support import graph_of
 from jax import lax
 
 from perdure._core import ExportError
+from tests.support.export.comparison import graph_of
 
 
 def convolve(x, shape, kernel):

@@ -8,17 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_in_process import in_process as in_process
-from export_node import TFJS, needs, run_tfjs
-from export_policies import POLICIES, Stateless, discrete, recurrent
-from export_support import worst_error
 
 from perdure._core import ExportError
-from perdure.export import _javascript, export, verify
-from perdure.export._graph import Graph, Tensor, constant
-from perdure.export._interpret import interpret
-from perdure.export._operators import emit
+from perdure.export import export, verify
+from perdure.export.proof import _javascript
+from perdure.graph import Graph, Tensor, constant, emit, interpret
 from perdure.space import Box
+from tests.support.export.comparison import worst_error
+from tests.support.export.in_process import in_process as in_process
+from tests.support.export.node import TFJS, needs, run_tfjs
+from tests.support.export.policies import POLICIES, Stateless, discrete, recurrent
 
 needs_tfjs = needs(TFJS)
 
@@ -48,7 +47,7 @@ def test_numbers_that_tfjs_does_not_have_come_out_as_the_policy_gives_them(kind,
 @needs_tfjs
 @pytest.mark.usefixtures("in_process")
 def test_a_wrong_weight_is_found_in_tfjs(tmp_path, monkeypatch):
-    from perdure.export.tfjs import _writer
+    from perdure.export.targets.tfjs import _writer
 
     write = _writer.Writer.write
 

@@ -5,13 +5,13 @@ import importlib.util
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_in_process import in_process as in_process
-from export_policies import OBSERVATION, POLICIES, Stateless, discrete, recurrent
 
-import perdure.export._targets as targets
+import perdure.export.targets._registry as targets
 from perdure._core import ExportError, MissingExtraError
 from perdure.export import export, verify
 from perdure.space import Box
+from tests.support.export.in_process import in_process as in_process
+from tests.support.export.policies import OBSERVATION, POLICIES, Stateless, discrete, recurrent
 
 needs_litert = pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None, reason='LiteRT is not installed: pip install "perdure[tflite]"'

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from export_c_support import compiler, run
-from export_in_process import in_process as in_process
-from export_policies import POLICIES, discrete, recurrent
 
 from perdure._core import MissingExtraError
 from perdure.export import export, verify
+from tests.support.export.c_compilers import compiler, run
+from tests.support.export.in_process import in_process as in_process
+from tests.support.export.policies import POLICIES, discrete, recurrent
 
 torch = pytest.importorskip("torch", reason="PyTorch is written and run with the extra torch")
 TARGETS = ["torchscript", "torch-export"]

@@ -12,13 +12,13 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_in_process import in_process as in_process
-from export_policies import CONTINUOUS, OBSERVATION, Memory, Recurrent, discrete, mixed, recurrent
 from jax import random as jr
 
 from perdure._core import ExportError
 from perdure.export import export, verify
-from perdure.export.triton._target import service_name
+from perdure.export.targets.triton._target import service_name
+from tests.support.export.in_process import in_process as in_process
+from tests.support.export.policies import CONTINUOUS, OBSERVATION, Memory, Recurrent, discrete, mixed, recurrent
 
 pytest.importorskip("onnxruntime", reason="ONNX is run with the extra onnx")
 TYPE_BOOL, TYPE_INT32, TYPE_FP32 = 1, 8, 11

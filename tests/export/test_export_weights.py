@@ -7,12 +7,12 @@ import sys
 import jax
 import numpy as np
 import pytest
-from export_policies import POLICIES, Stateless, mlp
 from safetensors.numpy import load_file
 
 from perdure.export import export, verify
 from perdure.space import Box, Dict
-from policy_kinds import make
+from tests.support.export.policies import POLICIES, Stateless, mlp
+from tests.support.policy_kinds import make
 
 
 @pytest.mark.parametrize("kind", ["several", "bits", "mixed", "attention", "convolution", "recurrent"])

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from export_in_process import in_process as in_process, installed_targets
-from export_support import FULL
-from exported_kinds import EXPORTED, LARGE, REFUSED, settings_of
 
 from perdure._core import ExportError
 from perdure.export import export
-from perdure.export._targets import TARGETS
-from policy_kinds import some_slow
+from perdure.export.targets._registry import TARGETS
+from tests.support.export.comparison import FULL
+from tests.support.export.in_process import in_process as in_process, installed_targets
+from tests.support.export.kinds import EXPORTED, LARGE, REFUSED, settings_of
+from tests.support.policy_kinds import some_slow
 
 
 @pytest.mark.usefixtures("in_process")

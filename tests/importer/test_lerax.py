@@ -7,13 +7,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import pytest
-from sb3_support import action_error, answers, head_error
 
 from perdure._core import FileFormatError
 from perdure.env.classic_control import CartPole, Pendulum
 from perdure.importer import load_lerax, read_lerax
 from perdure.policy import MLPActorCriticPolicy, MLPDeterministicPolicy, MLPQPolicy, MLPSACPolicy
 from perdure.space import Box, Discrete
+from tests.support.sb3 import action_error, answers, head_error
 
 FILES = Path(__file__).parent / "files"
 SMALL = {"feature_size": 5, "feature_width": 6, "value_width": 7, "action_width": 8}

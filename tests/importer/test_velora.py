@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
-from sb3_support import action_error, answers_in_sequence
 
 from perdure._core import FileFormatError
 from perdure.checkpoint import load_policy, save_policy
 from perdure.importer import load_velora, read_velora
 from perdure.space import Box, Discrete
+from tests.support.sb3 import action_error, answers_in_sequence
 
 FILES = Path(__file__).parent / "files"
 

@@ -48,48 +48,50 @@ def new(name, **more):
 def test_every_agent_trains_predicts_saves_and_goes_on_to_the_bit(name, tmp_path):
     agent = new(name).train(total_timesteps=32, callbacks=())
     observation = agent.policy.observation_space.canonical()
-    action, hidden = agent.predict(observation)
-    assert hidden is None
+    action, policy_state = agent.predict(observation)
+    assert policy_state is None
     np.testing.assert_allclose(action, agent.policy(None, observation)[1], rtol=1e-6)
     assert agent.policy.action_space.contains(jnp.asarray(action))
-    has_buffer = hasattr(agent.state, "buffer")
+    has_buffer = hasattr(agent.training_state, "buffer")
     agent.save(tmp_path / "run" / "a", buffer=has_buffer, config=True)
     assert json.loads((tmp_path / "run" / "model_config.json").read_text())["algorithm"] == name
     loaded = type(agent).load(tmp_path / "run" / "a", buffer=has_buffer)
-    assert bits(loaded.state) == bits(agent.state)
+    assert bits(loaded.training_state) == bits(agent.training_state)
     assert loaded.algorithm == agent.algorithm
     for one in (agent, loaded):
         one.train(total_timesteps=32, callbacks=())
-    assert bits(loaded.state) == bits(agent.state)
-    assert agent.algorithm.steps_taken(agent.state) == agent.algorithm.steps_before_learning + 64
+    assert bits(loaded.training_state) == bits(agent.training_state)
+    assert agent.algorithm.steps_taken(agent.training_state) == agent.algorithm.steps_before_learning + 64
 
 
 def test_training_ends_after_so_many_episodes():
     agent = models.PPO(SHORT, **SMALL, num_envs=1, num_steps=4, num_minibatches=1)
-    agent.train(n_episodes=3, callbacks=())
-    steps = agent.algorithm.steps_taken(agent.state)
+    agent.train(num_episodes=3, callbacks=())
+    steps = agent.algorithm.steps_taken(agent.training_state)
     assert 3 * 8 <= steps <= 64
-    at = int(agent.state.rollout.episode_length[0])
+    at = int(agent.training_state.rollout.episode_length[0])
     assert at < 4  # it ended with the rollout in which the third episode did
 
 
 def test_max_steps_truncates_episodes():
     agent = models.PPO(CartPole(), **SMALL, **ON)
-    agent.train(n_episodes=30, max_steps=5, callbacks=())
-    assert agent.state.env == TimeLimit(CartPole(), 5)
-    assert int(agent.state.rollout.episode_length.max()) < 5
+    agent.train(num_episodes=30, max_episode_steps=5, callbacks=())
+    assert agent.training_state.env == TimeLimit(CartPole(), 5)
+    assert int(agent.training_state.rollout.episode_length.max()) < 5
 
 
 def test_settings_given_to_train_are_those_of_the_algorithm():
-    agent = new("DDPG").train(batch_size=4, total_timesteps=8, noise_scale=0.5, gamma=0.9, tau=0.1, callbacks=())
+    agent = new("DDPG").train(
+        batch_size=4, total_timesteps=8, exploration_noise=0.5, discount=0.9, tau=0.1, callbacks=()
+    )
     algorithm = agent.algorithm
-    assert (algorithm.batch_size, algorithm.noise, algorithm.discount, algorithm.tau) == (4, 0.5, 0.9, 0.1)
+    assert (algorithm.batch_size, algorithm.exploration_noise, algorithm.discount, algorithm.tau) == (4, 0.5, 0.9, 0.1)
     with pytest.raises(ValueError, match=r"tau=0\.1, but PPO has no tau"):
         new("PPO").train(total_timesteps=16, tau=0.1)
     with pytest.raises(ValueError, match="batch_size=0"):
         new("PPO").train(batch_size=0)
-    with pytest.raises(ValueError, match="n_episodes=0"):
-        new("PPO").train(n_episodes=0)
+    with pytest.raises(ValueError, match="num_episodes=0"):
+        new("PPO").train(num_episodes=0)
 
 
 def test_batch_size_of_an_on_policy_algorithm_is_that_of_a_minibatch():
@@ -101,11 +103,11 @@ def test_the_same_seed_gives_the_same_agent_also_from_the_global_generator():
     def train(seed):
         return new("PPO", seed=seed).train(total_timesteps=16, callbacks=())
 
-    assert bits(train(3).state) == bits(train(3).state) != bits(train(4).state)
+    assert bits(train(3).training_state) == bits(train(3).training_state) != bits(train(4).training_state)
     set_seed(64)
     one = train(None)
     set_seed(64)
-    assert bits(train(None).state) == bits(one.state)
+    assert bits(train(None).training_state) == bits(one.training_state)
 
 
 def test_predict_takes_one_observation_or_a_batch_and_explores_only_while_training():
@@ -115,25 +117,25 @@ def test_predict_takes_one_observation_or_a_batch_and_explores_only_while_traini
     assert actions.shape == (5, 1)
     for observation, action in zip(batch, actions, strict=True):
         np.testing.assert_allclose(agent.predict(observation.tolist())[0], action, atol=1e-6)
-    assert (agent.predict(batch, train_mode=True, noise_scale=0.0)[0] == actions).all()
-    noisy = agent.predict(batch, train_mode=True, noise_scale=0.5)[0]
-    assert (noisy != agent.predict(batch, train_mode=True, noise_scale=0.5)[0]).any()
-    with pytest.raises(ValueError, match=r"state has shape \(4,\)"):
+    assert (agent.predict(batch, deterministic=False, exploration_noise=0.0)[0] == actions).all()
+    noisy = agent.predict(batch, deterministic=False, exploration_noise=0.5)[0]
+    assert (noisy != agent.predict(batch, deterministic=False, exploration_noise=0.5)[0]).any()
+    with pytest.raises(ValueError, match=r"observation has shape \(4,\)"):
         agent.predict(np.zeros(4))
 
 
 def test_predict_carries_the_memory():
     agent = models.PPO("CartPole-v1", policy="recurrent", policy_settings={"memory_size": 4}, seed=0)
     observation = np.full(4, 0.1)
-    _, hidden = agent.predict(observation)
+    _, policy_state = agent.predict(observation)
     expected = agent.policy(agent.policy.reset(key=jr.key(0)), jnp.asarray(observation, jnp.float32))[0]
-    np.testing.assert_allclose(jax.tree.leaves(hidden)[0], jax.tree.leaves(expected)[0], atol=1e-6)
-    _, later = agent.predict(observation, hidden)
-    assert (jax.tree.leaves(later)[0] != jax.tree.leaves(hidden)[0]).any()
+    np.testing.assert_allclose(jax.tree.leaves(policy_state)[0], jax.tree.leaves(expected)[0], atol=1e-6)
+    _, later = agent.predict(observation, policy_state)
+    assert (jax.tree.leaves(later)[0] != jax.tree.leaves(policy_state)[0]).any()
 
 
 def test_evaluate_tells_what_the_policy_earns():
-    summary = new("PPO").evaluate(TimeLimit(CartPole(), 3), n_episodes=4)
+    summary = new("PPO").evaluate(TimeLimit(CartPole(), 3), num_episodes=4)
     assert (summary.episodes, summary.mean) == (4, 3.0)
 
 
@@ -150,7 +152,7 @@ def test_an_earlier_state_is_replaced_only_by_force(tmp_path):
     with pytest.raises(FileExistsError, match="force=True"):
         agent.save(tmp_path / "a")
     agent.train(total_timesteps=16, callbacks=()).save(tmp_path / "a", force=True)
-    assert Agent.load(tmp_path / "a").algorithm.steps_taken(Agent.load(tmp_path / "a").state) == 32
+    assert Agent.load(tmp_path / "a").algorithm.steps_taken(Agent.load(tmp_path / "a").training_state) == 32
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
@@ -161,9 +163,9 @@ def test_buffers_come_along_only_on_request(tmp_path):
     with pytest.raises(ValueError, match="was saved without one"):
         Agent.load(tmp_path / "without", buffer=True)
     loaded = Agent.load(tmp_path / "without")
-    assert int(loaded.state.buffer.blocks_written) == 0
+    assert int(loaded.training_state.buffer.blocks_written) == 0
     loaded.train(total_timesteps=16, callbacks=())  # fills it again first
-    assert int(loaded.state.buffer.blocks_written) == loaded.algorithm.warmup_rollouts + 1
+    assert int(loaded.training_state.buffer.blocks_written) == loaded.algorithm.warmup_rollouts + 1
     ppo = new("PPO").train(total_timesteps=16, callbacks=())
     with pytest.raises(ValueError, match="PPO has no replay buffer"):
         ppo.save(tmp_path / "ppo", buffer=True)
@@ -171,8 +173,8 @@ def test_buffers_come_along_only_on_request(tmp_path):
 
 def test_a_state_saved_without_an_agent_is_one_for_an_agent(tmp_path):
     agent = new("PPO").train(total_timesteps=16, callbacks=())
-    save(tmp_path / "a", agent.algorithm, agent.state)
-    assert bits(Agent.load(tmp_path / "a").state) == bits(agent.state)
+    save(tmp_path / "a", agent.algorithm, agent.training_state)
+    assert bits(Agent.load(tmp_path / "a").training_state) == bits(agent.training_state)
 
 
 def test_metadata_without_a_field_is_named(tmp_path):

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import optax
 import pytest
-from test_agent import bits
 
 from perdure.models import LiquidDDPG, LiquidPPO, LiquidSAC
 from perdure.utils import set_device, set_seed
+from tests.models.test_agent import bits
 
 gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
 
@@ -29,7 +29,7 @@ def test_the_guide_runs_as_written(tmp_path, capsys):
     ]
     assert (tmp_path / "model_config.json").exists()
     loaded = LiquidDDPG.load(tmp_path / "ep10", buffer=True)
-    assert bits(loaded.state) == bits(model.state)
+    assert bits(loaded.training_state) == bits(model.training_state)
     action, hidden = loaded.predict(np.zeros(4), noise_scale=0.0)
     assert action.shape == (1,)
     assert jax.tree.leaves(hidden)[0].shape == (11,)  # inter, command and motor neurons
@@ -43,7 +43,7 @@ def test_every_preset_trains(cls):
     model.train(env, 32, n_episodes=1, max_steps=40, callbacks=())
     assert model.algorithm.optimizer_name == "rmsprop"
     assert model.policy.action_space.high == 2.0  # that of the environment
-    steps = model.algorithm.steps_taken(model.state)
+    steps = model.algorithm.steps_taken(model.training_state)
     assert steps == (
         64 if cls is LiquidPPO else 160
     )  # two rollouts of 32; the end of the fourth episode of 40, 128 before

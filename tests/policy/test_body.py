@@ -17,7 +17,7 @@ from perdure.policy import (
     features,
 )
 from perdure.space import Box, Discrete, Tuple
-from policy_kinds import IMAGE, MIXED, Spaces
+from tests.support.policy_kinds import IMAGE, MIXED, Spaces
 
 SMALL = Convolutions(features=8, channels=(4,), kernels=(3,), strides=(2,))
 ARCHITECTURE = Architecture(convolutions=SMALL, normalize_observation=True)

@@ -21,7 +21,7 @@ from perdure.policy import (
     update_normalizer,
 )
 from perdure.space import Box
-from policy_kinds import KINDS, arguments, make, some_slow
+from tests.support.policy_kinds import KINDS, arguments, make, some_slow
 
 STEPS = 12
 QUICK = ("cnn actor-critic, dict", "gru q", "mlp deterministic", "liquid soft")

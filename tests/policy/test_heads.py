@@ -21,7 +21,7 @@ from perdure.policy import (
     update_normalizer,
 )
 from perdure.space import Box, MultiBinary
-from policy_kinds import CHOICE, FORCE, MIXED, VECTOR, Spaces, make
+from tests.support.policy_kinds import CHOICE, FORCE, MIXED, VECTOR, Spaces, make
 
 X = jnp.array([0.3, -1.0, 2.0])
 

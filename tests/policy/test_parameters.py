@@ -7,7 +7,7 @@ from jax import random as jr
 
 from perdure.checkpoint import save_policy
 from perdure.policy import MLPQPolicy
-from policy_kinds import CHOICE, VECTOR, Spaces, make
+from tests.support.policy_kinds import CHOICE, VECTOR, Spaces, make
 
 
 def policy_of(seed):

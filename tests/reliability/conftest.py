@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from jax import random as jr
-from reliability_kit import contents_of, new_state
 
 from perdure import models
 from perdure.algorithm import PPO
@@ -18,6 +17,7 @@ from perdure.checkpoint._directory import Contents, write
 from perdure.env import TimeLimit
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy
+from tests.support.reliability_kit import contents_of, new_state
 
 ENV = TimeLimit(CartPole(), 20)
 

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from reliability_kit import Tiny, copy_of, count, entry_of, marked, put, resign
 
 from perdure._core import FileFormatError
 from perdure.checkpoint import load, load_policy, read_policy_header, save_policy, verify
 from perdure.checkpoint._directory import BUFFER, FILES, METADATA, MODEL, OPTIMIZER, TRAINING, write
+from tests.support.reliability_kit import Tiny, copy_of, count, entry_of, marked, put, resign
 
 pytestmark = pytest.mark.reliability
 

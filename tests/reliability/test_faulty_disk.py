@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from faulty_disk import Died, FaultyDisk, Recorder, after_power_loss, emptied
-from reliability_kit import FULL, Tiny, count, marked, marker_of, marker_of_module
 
 from perdure._core import SaveError, tidy
 from perdure.checkpoint import load_policy, save_policy
 from perdure.checkpoint._directory import write
+from tests.support.faulty_disk import Died, FaultyDisk, Recorder, after_power_loss, emptied
+from tests.support.reliability_kit import FULL, Tiny, count, marked, marker_of, marker_of_module
 
 pytestmark = pytest.mark.reliability
 

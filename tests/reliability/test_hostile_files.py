@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from jax import random as jr
-from reliability_kit import (
+
+from perdure._core import describe, dumps_json, sha256
+from perdure.checkpoint import save_policy
+from perdure.checkpoint._directory import METADATA, MODEL, write
+from perdure.env import TimeLimit
+from perdure.env.classic_control import CartPole
+from perdure.policy import MLPActorCriticPolicy
+from tests.support.reliability_kit import (
     FULL,
     Tiny,
     copy_of,
@@ -25,13 +32,7 @@ from reliability_kit import (
     signed_eqx,
     signed_policy,
 )
-
-from perdure._core import describe, dumps_json, sha256
-from perdure.checkpoint import save_policy
-from perdure.checkpoint._directory import METADATA, MODEL, write
-from perdure.env import TimeLimit
-from perdure.env.classic_control import CartPole
-from perdure.policy import MLPActorCriticPolicy
+from tests.support.shared_files import ROOT
 
 pytestmark = pytest.mark.reliability
 MIB = 2**20
@@ -47,8 +48,8 @@ class Reader:
         Tiny(3).serialize(folder / "valid")
         MLPActorCriticPolicy(TimeLimit(CartPole(), 20), key=jr.key(0)).serialize(folder / "large")
         (folder / "valid.json").write_text('{"a":[1,2.5,"\\u00e9"]}')
-        command = [sys.executable, str(Path(__file__).with_name("hostile_reader.py")), str(folder)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "tests.support.hostile_reader", str(folder)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         first = self.answer()
         assert {how: (told["error"], told["done"]) for how, told in first.items()} == {h: (None, []) for h in first}
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reliability_kit import count, marked, marker_of
 
 from perdure.checkpoint._directory import write
+from tests.support.reliability_kit import count, marked, marker_of
+from tests.support.shared_files import ROOT
 
 pytestmark = pytest.mark.reliability
 
@@ -22,8 +23,8 @@ class Server:
 
     def __init__(self, contents: Any, folder: Path):
         (folder / "contents").write_bytes(pickle.dumps(contents))
-        command = [sys.executable, str(Path(__file__).with_name("fork_server.py")), str(folder / "contents")]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "tests.support.fork_server", str(folder / "contents")]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from parsers import ALLOWED, parsers
-from reliability_kit import count
 
 from perdure._core import FileFormatError, dumps_json, loads_json, readable
+from tests.support.parsers import ALLOWED, parsers
+from tests.support.reliability_kit import count
 
 pytestmark = pytest.mark.reliability
 PARSERS = parsers()

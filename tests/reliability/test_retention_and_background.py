@@ -12,11 +12,11 @@ from pathlib import Path
 
 import jax
 import pytest
-from reliability_kit import count, marked, marker_of
 
 from perdure._core import SaveError, leaf_to_numpy, leaves_with_paths
 from perdure.checkpoint import BackgroundSaver, Retention, _background, checkpoints_in, latest, load
 from perdure.checkpoint._directory import FILES, METADATA, Contents, write
+from tests.support.reliability_kit import count, marked, marker_of
 
 pytestmark = pytest.mark.reliability
 FOREVER = 60  # seconds

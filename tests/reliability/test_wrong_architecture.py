@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from jax import random as jr
-from reliability_kit import FULL, count, entry_of, resign, signed_eqx, signed_policy
 
 from perdure._core import FileFormatError, FingerprintError, describe, leaf_to_numpy, leaves_with_paths
 from perdure.checkpoint import load, load_policy, load_policy_of
@@ -18,6 +17,7 @@ from perdure.checkpoint._tensors import pack_tensors, read_header, view_tensors
 from perdure.env import TimeLimit
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy
+from tests.support.reliability_kit import FULL, count, entry_of, resign, signed_eqx, signed_policy
 
 pytestmark = pytest.mark.reliability
 ENV = TimeLimit(CartPole(), 20)

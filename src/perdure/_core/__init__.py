@@ -2,7 +2,13 @@
 
 from ._counts import check_counts as check_counts
 from ._debug import check as check, is_debug as is_debug, set_debug as set_debug
-from ._description import describe as describe, fingerprint as fingerprint, fingerprint_of as fingerprint_of
+from ._description import (
+    describe as describe,
+    fields_of as fields_of,
+    fingerprint as fingerprint,
+    fingerprint_of as fingerprint_of,
+    has_fields as has_fields,
+)
 from ._differences import differences as differences, listing as listing
 from ._errors import (
     ExportError as ExportError,
@@ -23,6 +29,7 @@ from ._files import (
     with_suffix as with_suffix,
     write_new as write_new,
 )
+from ._folders import put_in_place as put_in_place, steadily as steadily
 from ._history import (
     NOBODY as NOBODY,
     Instance as Instance,
@@ -66,8 +73,22 @@ from ._registry import (
     lookup as lookup,
     name_of as name_of,
     register as register,
+    registered_classes as registered_classes,
     retired as retired,
     version_of as version_of,
+)
+from ._rules import (
+    AbstractRule as AbstractRule,
+    Finite as Finite,
+    NameRule as NameRule,
+    NonNegative as NonNegative,
+    NonNegativeInt as NonNegativeInt,
+    NumberRule as NumberRule,
+    Positive as Positive,
+    PositiveInt as PositiveInt,
+    UnitInterval as UnitInterval,
+    check_settings as check_settings,
+    rule_in as rule_in,
 )
 from ._serializable import Serializable as Serializable, deserialize as deserialize
 from ._tree import (

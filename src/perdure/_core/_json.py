@@ -23,7 +23,7 @@ def dumps_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
-def _check_size(text: str, max_depth: int) -> None:
+def _check_size(text: str, max_depth: int, max_values: int) -> None:
     """Refuse what would take much time or memory to parse."""
     marks = text.count('"') + text.count("\\")
     if marks > MAX_MARKS:
@@ -31,8 +31,8 @@ def _check_size(text: str, max_depth: int) -> None:
     bare = _STRINGS.sub("", text)
     opened, closed = bare.count("[") + bare.count("{"), bare.count("]") + bare.count("}")
     values = bare.count(",") + bare.count(":") + max(opened, closed)
-    if values > MAX_VALUES:
-        raise FileFormatError(f"JSON of {values} keys and values; at most {MAX_VALUES} are read.")
+    if values > max_values:
+        raise FileFormatError(f"JSON of {values} keys and values; at most {max_values} are read.")
     depth = deepest = 0
     for bracket in _BRACKETS.finditer(bare):
         depth += 1 if bracket.group() in "[{" else -1
@@ -67,20 +67,25 @@ def _float(literal: str) -> float:
 
 
 def loads_json(
-    data: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, allow_nan: bool = False
+    data: bytes | str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_depth: int = MAX_DEPTH,
+    max_values: int = MAX_VALUES,
+    allow_nan: bool = False,
 ) -> Any:
     """The value of a JSON text from an untrusted file.
 
     `allow_nan` takes NaN, Infinity and -Infinity, which Python writes and JSON does not have.
 
-    Raises: FileFormatError for more than `max_bytes`, `max_depth` or one of the other limits above, duplicate keys, NaN or
-    infinities (also by overflow), integers of more than 20 characters, lone surrogates, and whatever is not UTF-8 or not JSON.
+    Raises: FileFormatError for more than `max_bytes`, `max_depth`, `max_values` or another of the limits above, duplicate keys,
+    NaN or infinities (also by overflow), integers of more than 20 characters, lone surrogates, and what is no UTF-8 or JSON.
     """
     if len(data) > max_bytes:
         raise FileFormatError(f"JSON of {len(data)} bytes; at most {max_bytes} are read.")
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
-        _check_size(text, max_depth)
+        _check_size(text, max_depth, max_values)
         value = json.loads(
             text,
             object_pairs_hook=_unique,
@@ -97,12 +102,14 @@ def loads_json(
     return value
 
 
-def readable(value: Any) -> Any:
+def readable(value: Any, *, max_values: int = MAX_VALUES) -> Any:
     """`value` as `loads_json` will give it back: a copy.
 
     Raises: ValueError for what would be written but not read again, such as very long integers; as `dumps_json`.
     """
     try:
-        return loads_json(dumps_json(value), max_bytes=MAX_BYTES - 4096)  # a file adds a few digests to it
+        return loads_json(
+            dumps_json(value), max_bytes=MAX_BYTES - 4096, max_values=max_values
+        )  # a file adds a few digests to it
     except FileFormatError as error:
         raise ValueError(f"this would be saved, but not read again: {error} Shorten it, or make it text.") from error

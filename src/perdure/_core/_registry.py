@@ -218,6 +218,12 @@ def lookup(name: str, kind: Kind) -> Any:
     )
 
 
+def registered_classes(base: type[T]) -> dict[str, type[T]]:
+    """Every registered class that derives from `base`, by name, but for names that more than one class has."""
+    held = {name: holders[0] for name, holders in _holders["class"].items() if len(holders) == 1}
+    return {name: cls for name, cls in held.items() if issubclass(cls, base)}
+
+
 @functools.partial(jax.jit, inline=True)
 def gelu_exact(x: Any) -> Any:
     """x * Phi(x) with the true normal distribution function; `jax.nn.gelu` is the tanh approximation by default."""

@@ -25,12 +25,17 @@ def is_constant(node: Any) -> bool:
     return isinstance(node, AbstractConstant)
 
 
+def is_inexact(leaf: Any) -> bool:
+    is_shape = isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    return is_shape or eqx.is_inexact_array(leaf)
+
+
 def split_trainable(tree: PyTree) -> tuple[PyTree, PyTree]:
-    """`(parameters, rest)`: the floating-point arrays outside every `AbstractConstant`, and all else.
+    """`(parameters, rest)`: the floating-point arrays (or their shapes) outside every `AbstractConstant`, and all else.
 
     `eqx.combine` puts them together again. This is the only place that decides what is trained.
     """
-    spec = jax.tree.map(lambda leaf: not is_constant(leaf) and eqx.is_inexact_array(leaf), tree, is_leaf=is_constant)
+    spec = jax.tree.map(lambda leaf: not is_constant(leaf) and is_inexact(leaf), tree, is_leaf=is_constant)
     return eqx.partition(tree, spec)
 
 

@@ -5,12 +5,11 @@ from typing import ClassVar, final
 import optax
 from jaxtyping import Array, Float, Int
 
-from perdure._core import register
+from perdure._core import NonNegative, Positive, PositiveInt, UnitInterval, register
 
-from ._evaluate import Batch, Evaluation
+from ._evaluate import Evaluation, RolloutBatch
 from ._math import normalize, policy_gradient_loss
 from ._on_policy import AbstractOnPolicy
-from ._settings import check_settings
 
 
 @register(name="algorithm.A2C")
@@ -32,25 +31,24 @@ class A2C(AbstractOnPolicy):
     gradient's norm is clipped; no entropy bonus by default.
     """
 
+    name: ClassVar = "a2c"
+
     num_epochs: ClassVar[int] = 1
     num_minibatches: ClassVar[int] = 1
     target_kl: ClassVar[None] = None
 
-    learning_rate: float = 7e-4
-    anneal_timesteps: int | None = None  # environment steps over which the learning rate falls linearly to zero
-    rms_decay: float = 0.99  # of the mean square of each gradient
-    num_envs: int = 8
-    num_steps: int = 5  # of each environment, in one rollout
-    discount: float = 0.99  # per environment step
-    gae_lambda: float = 1.0
-    value_weight: float = 0.5
-    entropy_weight: float = 0.0
-    max_gradient_norm: float = 0.5  # of all gradients together
+    learning_rate: Positive = 7e-4
+    anneal_timesteps: PositiveInt | None = None  # environment steps over which the learning rate falls linearly to zero
+    rms_decay: UnitInterval = 0.99  # of the mean square of each gradient
+    num_envs: PositiveInt = 8
+    num_steps: PositiveInt = 5  # of each environment, in one rollout
+    discount: UnitInterval = 0.99  # per environment step
+    gae_lambda: UnitInterval = 1.0
+    value_weight: NonNegative = 0.5
+    entropy_weight: NonNegative = 0.0
+    max_gradient_norm: Positive = 0.5  # of all gradients together
     normalize_advantage: bool = False  # within a rollout
     normalize_reward: bool = False  # by the running deviation of the discounted return
-
-    def __check_init__(self) -> None:
-        check_settings(self)
 
     def optimizer(self) -> optax.GradientTransformation:
         schedule = self.learning_rate_schedule()
@@ -58,7 +56,7 @@ class A2C(AbstractOnPolicy):
         return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), rms)
 
     def loss(
-        self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]
+        self, new: Evaluation, batch: RolloutBatch, iteration: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
         advantage = normalize(batch.advantage) if self.normalize_advantage else batch.advantage
         policy_loss, value_loss = (

@@ -1,50 +1,27 @@
-"""What every algorithm offers: `init`, `run`, `learn`. The loop around the loop lives here, once."""
+"""What every algorithm offers: its role and name, `init`, `run`, `learn`."""
 
-import signal
-import sys
-import time
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import partial
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Generic, TypeVar
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Key
 
-from perdure._core import owned
-from perdure.callback import AbstractCallback, ProgressBar, Record
+from perdure._core import check_settings
+from perdure.callback import AbstractCallback, ProgressBar
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv, HostSpec
+from perdure.policy import AbstractPolicy
 
-from ._host import init_on_host, resume_on_host, run_on_host, warm_up_on_host
-from ._interrupt import catch_signals
-from ._listener import Listener, summary
-from ._rollout import Actor, Rollout, Transition, collect, uniform_actor
+from ._drive import drive
+from ._host import init_on_host, resume_on_host, warm_up_on_host
+from ._native import init_compiled, warm_up_compiled
+from ._role import PolicyRole
+from ._rollout import Behavior, Transition, collect
+from ._training import Metrics, State
 
-CHUNK = 256  # iterations at most in one compiled call; also the length of the metrics that it returns
-CHUNK_SECONDS = 0.25  # how long a call should take, so that a progress bar moves and Ctrl-C is heard
-
-
-@runtime_checkable
-class TrainState(Protocol):
-    """What the outer loop needs to know of a training state; it is one module of arrays and holds everything."""
-
-    env: AbstractEnv
-    rollout: Rollout
-    key: Key[Array, ""]
-    iteration: Int[Array, ""]
-
-    @property
-    def policy(self) -> Any: ...
-
-
-State = TypeVar("State", bound=TrainState)
+Policy = TypeVar("Policy", bound=AbstractPolicy)
 
 
 class AbstractAlgorithm(eqx.Module, Generic[State]):
@@ -53,18 +30,24 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
     Resuming is exact: running 2n steps gives the same bits as running n steps twice.
     """
 
+    role: eqx.AbstractClassVar[PolicyRole]  # of the policies that it trains
+    name: ClassVar[str | None] = None  # for the command line; None: see `name_of_algorithm`
+
     num_envs: eqx.AbstractVar[int]
     num_steps: eqx.AbstractVar[int]  # of each environment in one iteration
 
+    def __post_init__(self) -> None:
+        check_settings(self)  # here, so that every `__check_init__` may trust each field to be in its range
+
     @abstractmethod
-    def begin(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> State:
+    def begin(self, env: AbstractEnv, policy: AbstractPolicy, *, key: Key[Array, ""]) -> State:
         """A fresh training state that owns everything training needs: networks, optimiser, environments, key.
 
         Raises: TypeError for a policy of another kind, ValueError for one made for other spaces.
         """
 
     @abstractmethod
-    def actor(self, state: State) -> Actor:
+    def behavior(self, state: State) -> Behavior:
         """How one environment is acted on while learning."""
 
     @abstractmethod
@@ -72,7 +55,7 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         """With transitions kept for learning later; leading axes `(num_steps, num_envs)`."""
 
     @abstractmethod
-    def improve(self, state: State, transitions: Transition, *, key: Key[Array, ""]) -> tuple[State, dict[str, Array]]:
+    def improve(self, state: State, transitions: Transition, *, key: Key[Array, ""]) -> tuple[State, Metrics]:
         """What one iteration learns from what it collected, leading axes `(num_steps, num_envs)`. Metrics are scalars."""
 
     @property
@@ -90,7 +73,7 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         """Environment steps that `init` takes already."""
         return self.warmup_rollouts * self.steps_per_iteration
 
-    def init(self, env: AbstractEnv | HostEnv, policy: Any, *, key: Key[Array, ""]) -> State:
+    def init(self, env: AbstractEnv | HostEnv, policy: AbstractPolicy, *, key: Key[Array, ""]) -> State:
         """A fresh training state, with the warm-up stored: uniformly drawn legal actions.
 
         Raises: TypeError for a policy of another kind, ValueError for one made for other spaces, or if a host environment
@@ -108,11 +91,11 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
             return warm_up_compiled(self, state)
         return warm_up_on_host(self, env, resume_on_host(self, env, state))
 
-    def iterate(self, state: State) -> tuple[State, dict[str, Array]]:
+    def iterate(self, state: State) -> tuple[State, Metrics]:
         """One iteration: collect, then learn. Metrics are scalars, and sums over the episodes that ended."""
         key, key_collect, key_improve = jr.split(state.key, 3)
         rollout, transitions, episodes = collect(
-            state.env, state.policy, self.actor(state), state.rollout, self.num_steps, key=key_collect
+            state.env, state.policy, self.behavior(state), state.rollout, self.num_steps, key=key_collect
         )
         state = eqx.tree_at(lambda s: (s.rollout, s.key), state, (rollout, key))
         state, metrics = self.improve(state, transitions, key=key_improve)
@@ -161,7 +144,7 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
     def train(
         self,
         env: AbstractEnv | HostEnv,
-        policy: Any,
+        policy: AbstractPolicy,
         *,
         total_timesteps: int,
         key: Key[Array, ""],
@@ -187,139 +170,11 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
     def learn(
         self,
         env: AbstractEnv | HostEnv,
-        policy: Any,
+        policy: Policy,
         *,
         total_timesteps: int,
         key: Key[Array, ""],
         callbacks: Sequence[AbstractCallback] | None = None,
-    ) -> Any:
+    ) -> Policy:
         """The policy of `train`: one of the same kind as `policy`, trained for at least `total_timesteps` steps."""
         return self.train(env, policy, total_timesteps=total_timesteps, key=key, callbacks=callbacks).policy
-
-
-@eqx.filter_jit
-def init_compiled(algorithm: AbstractAlgorithm[State], env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> State:
-    """As `AbstractAlgorithm.init`, on a native environment."""
-    return warm_up_compiled(algorithm, algorithm.begin(env, policy, key=key))
-
-
-@eqx.filter_jit
-def warm_up_compiled(algorithm: AbstractAlgorithm[State], state: State) -> State:
-    """With the warm-up stored, on a native environment."""
-    env, policy = state.env, state.policy
-    arrays, static = eqx.partition(state, eqx.is_array)
-
-    def warm_up(arrays: Any, _: None) -> tuple[Any, None]:
-        state: State = eqx.combine(arrays, static)
-        key, key_collect = jr.split(state.key)
-        rollout, transitions, _episodes = collect(
-            env, policy, uniform_actor(env.action_space), state.rollout, algorithm.num_steps, key=key_collect
-        )
-        state = eqx.tree_at(lambda s: (s.rollout, s.key), state, (rollout, key))
-        return eqx.filter(algorithm.store(state, transitions), eqx.is_array), None
-
-    if algorithm.warmup_rollouts:
-        arrays, _ = jax.lax.scan(warm_up, arrays, length=algorithm.warmup_rollouts)
-    return eqx.combine(arrays, static)
-
-
-@eqx.filter_jit(donate="all-except-first")
-def run_compiled(
-    algorithm: AbstractAlgorithm[State], state: State, iterations: Int[Array, ""], episodes: Float[Array, ""]
-) -> tuple[State, dict[str, Array]]:
-    """`iterations` (at most `CHUNK`) iterations in one compiled loop, and the metrics of each.
-
-    Less, if before that so many `episodes` have ended. Both are arguments, so every call runs the same program, whatever
-    the length: that is what makes resuming exact. The state's memory is reused for the result.
-    """
-    arrays, static = eqx.partition(state, eqx.is_array)
-
-    def iterate(arrays: Any) -> tuple[Any, dict[str, Array]]:
-        state, metrics = algorithm.iterate(eqx.combine(arrays, static))
-        return eqx.filter(state, eqx.is_array), metrics
-
-    def goes_on(carry: tuple[Array, Array, Any, Any]) -> Bool[Array, ""]:
-        return (carry[0] < iterations) & (carry[1] < episodes)
-
-    def body(carry: tuple[Array, Array, Any, Any]) -> tuple[Array, Array, Any, Any]:
-        i, ended, arrays, log = carry
-        arrays, metrics = iterate(arrays)
-        log = jax.tree.map(lambda log, x: log.at[i].set(x), log, metrics)
-        return i + 1, ended + metrics["episodes"], arrays, log
-
-    empty = jax.tree.map(lambda x: jnp.zeros((CHUNK, *x.shape), x.dtype), jax.eval_shape(iterate, arrays)[1])
-    start = jnp.zeros((), jnp.int32), jnp.zeros(()), arrays, empty
-    *_, arrays, log = jax.lax.while_loop(goes_on, body, start)
-    return eqx.combine(arrays, static), log
-
-
-def drive(
-    algorithm: AbstractAlgorithm[State],
-    state: State,
-    last: int,
-    episodes: int | None,
-    callbacks: Sequence[AbstractCallback],
-    env: HostEnv | None = None,
-) -> State:
-    """Run up to iteration `last`, or till `episodes` have ended, in chunks, telling callbacks between them.
-
-    Where the chunks are cut depends on the clock and on the callbacks; what they compute does not.
-    """
-    run_chunk: Any = run_compiled if env is None else partial(run_on_host, env)
-    began = time.perf_counter()
-    first = at = int(state.iteration)
-    state = owned(state)
-
-    def steps_at(iteration: int) -> int:
-        return algorithm.steps_before_learning + iteration * algorithm.steps_per_iteration
-
-    def record(metrics: dict[str, float], ended: np.ndarray, speed: float) -> Record:
-        elapsed = time.perf_counter() - began
-        return Record(steps_at(at), steps_at(last), at, elapsed, speed, metrics, ended, algorithm, state, env)
-
-    size, stop, metrics, left = 1, False, dict[str, float](), float("inf") if episodes is None else float(episodes)
-    nothing, listeners = np.zeros((0, 2)), [Listener(callback, steps_at) for callback in callbacks]
-
-    def finish(callback: AbstractCallback) -> None:
-        speed = (at - first) * algorithm.steps_per_iteration / max(time.perf_counter() - began, 1e-9)
-        callback.on_end(record(metrics, nothing, speed))
-
-    def with_new_env(state: State, callback: AbstractCallback, told: Record) -> State:
-        env = callback.new_env(told)
-        return state if env is None else eqx.tree_at(lambda s: s.env, state, owned(env))
-
-    with ExitStack() as stack:  # whatever fails, every callback that has begun is told of the end
-        for callback in callbacks:
-            told = record({}, nothing, 0.0)
-            callback.on_start(told)
-            stack.callback(finish, callback)
-            state = with_new_env(state, callback, told)
-        interrupted = stack.enter_context(catch_signals())
-        while at < last and not stop and not interrupted():
-            due = [listener.until_due(at) for listener in listeners]
-            size = min(size, last - at, CHUNK, *(n for n in due if n is not None))
-            before, chunk_began = at, time.perf_counter()
-            state, log = run_chunk(algorithm, state, jnp.asarray(size, jnp.int32), jnp.asarray(left, jnp.float32))
-            at = int(state.iteration)
-            seconds, size = time.perf_counter() - chunk_began, at - before
-            now = {name: np.array(values[:size]) for name, values in jax.device_get(log).items()}
-            metrics = summary(now)
-            left -= metrics["episodes"]
-            stop = left <= 0
-            for listener, n in zip(listeners, due, strict=True):
-                listener.hear(now)
-                if stop or n is None or n == size:  # every later one is told, even if an earlier one stops
-                    told = record(*listener.news(), size * algorithm.steps_per_iteration / seconds)
-                    stop = listener.callback.on_chunk(told) or stop
-                    state = with_new_env(state, listener.callback, told)
-            if before > first:  # the first chunk also compiled, so its time says nothing
-                size = int(np.clip(size * CHUNK_SECONDS / seconds, 1, CHUNK))
-    if interrupted() == signal.SIGTERM:
-        print(f"perdure: SIGTERM, so training ends after {steps_at(at)} of {steps_at(last)} steps.", file=sys.stderr)
-        sys.exit(128 + signal.SIGTERM)
-    if interrupted():
-        warnings.warn(
-            f"Interrupted after {steps_at(at)} of {steps_at(last)} steps; what was learned so far is kept.",
-            stacklevel=3,
-        )
-    return state

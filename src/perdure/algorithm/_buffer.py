@@ -8,7 +8,10 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Int, Key, PyTree
 
+from perdure._core import register
 
+
+@register(name="algorithm.Buffer")
 @final
 class Buffer(eqx.Module):
     """The last steps of every environment, each a tree of arrays, in blocks of a fixed number of steps.

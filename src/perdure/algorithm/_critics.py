@@ -1,23 +1,23 @@
 """Critics beside a policy, applied to a batch."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from perdure.policy import AbstractDeterministicPolicy, QFunction
+from perdure._core import register
+from perdure.policy import AbstractDeterministicPolicy, AbstractPolicy, QFunction
 from perdure.space import Box
 
 from ._math import parameters_of
-from ._off_policy import AbstractLearner
+from ._off_policy import AbstractLearner, AbstractOffPolicy
 
 Critics = tuple[QFunction, ...]  # one module for all of them, with a leading axis, would take a tenth longer
 
 
-def new_critics(policy: Any, count: int, *, num_outputs: int = 1, key: Key[Array, ""]) -> Critics:
+def new_critics(policy: AbstractPolicy, count: int, *, num_outputs: int = 1, key: Key[Array, ""]) -> Critics:
     """`count` critics of the architecture of `policy`."""
 
     def new(key: Key[Array, ""]) -> QFunction:
@@ -26,7 +26,7 @@ def new_critics(policy: Any, count: int, *, num_outputs: int = 1, key: Key[Array
     return tuple(map(new, jr.split(key, count)))
 
 
-def check_continuous(algorithm: Any, policy: Any) -> None:
+def check_continuous(algorithm: AbstractOffPolicy, policy: AbstractPolicy) -> None:
     """Raises: TypeError for a policy whose actions are not numbers of a Box."""
     if not isinstance(policy.action_space, Box):
         raise TypeError(
@@ -42,6 +42,7 @@ def values_of(
     return jnp.stack([look(critic, action, fresh=critic.reset()) for critic in critics])
 
 
+@register(name="algorithm.DeterministicLearner")
 class DeterministicLearner(AbstractLearner):
     """A deterministic policy and its critics, each with a target and an optimiser."""
 

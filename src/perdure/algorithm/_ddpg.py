@@ -5,25 +5,26 @@ from typing import ClassVar, final
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from perdure._core import register
+from perdure._core import NonNegative, Positive, register, renamed
 from perdure.policy import AbstractDeterministicPolicy
 
 from ._critics import Critics, DeterministicLearner, new_critics, values_of
-from ._explore import noisy_actor
+from ._explore import noisy_behavior
 from ._math import apart, descend, parameters_of, polyak, td_target, with_parameters
 from ._off_policy import AbstractOffPolicy
-from ._replay import Batch
-from ._rollout import Actor
+from ._replay import ReplayBatch
+from ._role import DETERMINISTIC
+from ._rollout import Behavior
 
 
-@register(name="algorithm.DDPG")
+@register(name="algorithm.DDPG", upgrades=[renamed(noise="exploration_noise")])
 @final
-class DDPG(AbstractOffPolicy):
+class DDPG(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
     """A critic learns what actions are worth; a deterministic actor follows its gradient.
 
     | symbol | field | source |
     |---|---|---|
-    | N, the exploration noise | `noise` | eq. 7 |
+    | N, the exploration noise | `exploration_noise` | eq. 7 |
     | R, N | `capacity`, `batch_size` | algorithm 1 |
     | y_i | `y` in `update` | algorithm 1 |
     | gamma, tau | `discount`, `tau` | algorithm 1 |
@@ -34,20 +35,21 @@ class DDPG(AbstractOffPolicy):
     critic at its first layer, as in Stable-Baselines3.
     """
 
-    policy_kind: ClassVar = (AbstractDeterministicPolicy, "a deterministic policy")
+    role: ClassVar = DETERMINISTIC
+    name: ClassVar = "ddpg"
 
-    learning_rate: float = 1e-3
-    noise: float = 0.1  # standard deviation while exploring, of actions normalised to [-1, 1]
+    learning_rate: Positive = 1e-3
+    exploration_noise: NonNegative = 0.1  # standard deviation while exploring, of actions normalised to [-1, 1]
 
     def init_learner(self, policy: AbstractDeterministicPolicy, *, key: Key[Array, ""]) -> DeterministicLearner:
         critics = new_critics(policy, 1, key=key)
         return DeterministicLearner.start(policy, critics, self.optimizer(), self.critic_optimizer())
 
-    def explore(self, learner: DeterministicLearner, iteration: Int[Array, ""]) -> Actor:
-        return noisy_actor(learner.policy, self.noise)
+    def explore(self, learner: DeterministicLearner, iteration: Int[Array, ""]) -> Behavior:
+        return noisy_behavior(learner.policy, self.exploration_noise)
 
     def update(
-        self, learner: DeterministicLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
+        self, learner: DeterministicLearner, batch: ReplayBatch, iteration: Int[Array, ""], *, key: Key[Array, ""]
     ) -> tuple[DeterministicLearner, dict[str, Array], Float[Array, " batch"]]:
         policy_target = with_parameters(learner.policy, learner.policy_target)
         critics_target = with_parameters(learner.critics, learner.critics_target)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,9 @@ from perdure.space import Discrete
 
 from ._critics import Critics, new_critics, values_of
 from ._math import td_target, value_of
-from ._replay import Batch
+from ._replay import ReplayBatch
+from ._role import SOFT
+from ._rollout import Mask
 from ._soft import AbstractSoftActorCritic, Noise, Soft
 
 
@@ -35,7 +37,8 @@ class DiscreteSAC(AbstractSoftActorCritic):
     mask bars actions, sums run over the legal ones.
     """
 
-    policy_kind: ClassVar = (AbstractSACPolicy, "a soft actor")
+    role: ClassVar = SOFT
+    name: ClassVar = "discrete-sac"
 
     def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
         if not isinstance(policy.action_space, Discrete):
@@ -45,20 +48,20 @@ class DiscreteSAC(AbstractSoftActorCritic):
     def usual_target_entropy(self, policy: AbstractSACPolicy) -> float:
         return 0.5 * math.log(policy.action_space.flat_size)
 
-    def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, " batch"]:
+    def targets(self, soft: Soft, batch: ReplayBatch, noise: Noise) -> Float[Array, " batch"]:
         p, log_p = probabilities(soft.policy, batch.after, batch.next_action_mask)
         q = values_of(soft.critics, batch.after, None).min(0)
         soft_value = (p * (q - soft.alpha * log_p)).sum(1)
         return td_target(batch.reward, soft_value, batch.terminated, discount=batch.discount)
 
     def critic_losses(
-        self, critics: Critics, y: Float[Array, " batch"], batch: Batch
+        self, critics: Critics, y: Float[Array, " batch"], batch: ReplayBatch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         q = jax.vmap(lambda q: value_of(q, batch.action))(values_of(critics, batch.now, None))
         return 0.5 * jnp.square(q - y).sum(0), q.mean(0)
 
     def policy_losses(
-        self, soft: Soft, batch: Batch, noise: Noise
+        self, soft: Soft, batch: ReplayBatch, noise: Noise
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         p, log_p = probabilities(soft.policy, batch.now, batch.action_mask)
         q = values_of(soft.critics, batch.now, None).min(0)
@@ -66,7 +69,7 @@ class DiscreteSAC(AbstractSoftActorCritic):
 
 
 def probabilities(
-    policy: AbstractSACPolicy, look: Callable[..., PyTree], mask: Any
+    policy: AbstractSACPolicy, look: Callable[..., PyTree], mask: Mask
 ) -> tuple[Float[Array, "batch actions"], Float[Array, "batch actions"]]:
     """The policy's probabilities at each step, and their logarithms, which are 0 where an action is barred."""
     logits = look(policy.distribution, mask).logits

@@ -10,12 +10,13 @@ from perdure.policy import AbstractQPolicy
 
 from ._math import best_action, td_target, value_of
 from ._q_learning import AbstractQLearning
-from ._replay import Batch
+from ._replay import ReplayBatch
+from ._role import Q
 
 
 @register(name="algorithm.DQN")
 @final
-class DQN(AbstractQLearning):
+class DQN(AbstractQLearning[AbstractQPolicy]):
     """Regresses action values on targets from a slowly changing copy of the network.
 
     | symbol | field | source |
@@ -32,18 +33,19 @@ class DQN(AbstractQLearning):
     error; Adam instead of RMSProp; `num_updates` updates after every `num_steps` steps of each environment.
     """
 
-    policy_kind: ClassVar = (AbstractQPolicy, "a Q policy")
+    role: ClassVar = Q
+    name: ClassVar = "dqn"
 
     double: bool = True  # the target's action is chosen by the network and valued by its copy
 
-    def targets(self, policy: AbstractQPolicy, target: AbstractQPolicy, batch: Batch) -> Float[Array, " batch"]:
+    def targets(self, policy: AbstractQPolicy, target: AbstractQPolicy, batch: ReplayBatch) -> Float[Array, " batch"]:
         next_q = batch.after(lambda s, o, _: target.q_values(s, o))
         chooser = batch.after(lambda s, o, _: policy.q_values(s, o)) if self.double else next_q
         next_value = value_of(next_q, best_action(chooser, batch.next_action_mask))
         return td_target(batch.reward, next_value, batch.terminated, discount=batch.discount)
 
     def losses(
-        self, policy: AbstractQPolicy, y: Float[Array, " batch"], batch: Batch
+        self, policy: AbstractQPolicy, y: Float[Array, " batch"], batch: ReplayBatch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         q = value_of(batch.now(lambda s, o, _: policy.q_values(s, o)), batch.action)
         return optax.huber_loss(q, y), q

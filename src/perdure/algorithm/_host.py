@@ -1,25 +1,26 @@
 """Training on host environments: they are stepped in Python, acting and learning are compiled around them.
 
 An environment step costs one call of `act`, an iteration one call of `learn` besides. What is learned is the algorithm's
-own `actor`, `store` and `improve`, with the keys of the native loop.
+own `behavior`, `store` and `improve`, with the keys of the native loop.
 """
 
 import dataclasses
 import warnings
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random as jr
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from perdure._core import owned
 from perdure.env.adapter import HostEnv, HostStep
+from perdure.policy import AbstractPolicy
 
-from ._host_compiled import Metrics, Program, Seen, Tape, act, blank_tape, learn
+from ._host_compiled import Metrics, Observed, RolloutBuffer, StaticTraining, act, empty_rollout_buffer, learn
 from ._rollout import Rollout
+from ._training import State, Trains
 
 
 class Progress:
@@ -44,21 +45,21 @@ class Progress:
 
 
 def collect_on_host(
-    program: Program, arrays: list[Array], tape: Tape, action: PyTree, env: HostEnv, progress: Progress
-) -> tuple[Tape, Seen, np.ndarray]:
+    static: StaticTraining, arrays: list[Array], buffer: RolloutBuffer, action: PyTree, env: HostEnv, progress: Progress
+) -> tuple[RolloutBuffer, Observed, np.ndarray]:
     """Step until every environment has made `num_steps` steps, the first with `action`; see `_rollout.collect`.
 
     Environments that begin episodes at a step of their own fall behind the others meanwhile. What the others do until all
     have caught up is left out, so that each environment's transitions stay in order and come from the present policy.
     """
-    num_steps, environments = program.algorithm.num_steps, np.arange(env.num_envs)
+    num_steps, environments = static.algorithm.num_steps, np.arange(env.num_envs)
     at, ended = np.zeros(env.num_envs, np.int32), np.zeros(3)
-    seen: Any = None
+    observed: Observed | None = None
     while True:
         observation, mask = env.observation, env.action_mask
         step = env.step(action)
         ended += progress.take_in(step)
-        new = Seen(
+        new = Observed(
             observation,
             step.next_observation,
             mask,
@@ -67,42 +68,48 @@ def collect_on_host(
             step.terminated,
             step.truncated,
         )
-        if seen is None:
-            seen = jax.tree.map(lambda x: np.zeros((num_steps, *x.shape), x.dtype), new)
-        heard = step.happened & (at < num_steps)
-        where, told = (at[heard], environments[heard]), heard
-        if heard.all() and (at == at[0]).all():  # as always but after ends of episodes: quicker, and the same
-            where, told = at[0], slice(None)
-        for tracks, x in zip(jax.tree.leaves(seen), jax.tree.leaves(new), strict=True):
-            tracks[where] = x[told]
-        at += heard
+        if observed is None:
+            observed = jax.tree.map(lambda x: np.zeros((num_steps, *x.shape), x.dtype), new)
+        counts = step.happened & (at < num_steps)
+        where, kept = (at[counts], environments[counts]), counts
+        if counts.all() and (at == at[0]).all():  # as always but after ends of episodes: quicker, and the same
+            where, kept = at[0], slice(None)
+        for tracks, x in zip(jax.tree.leaves(observed), jax.tree.leaves(new), strict=True):
+            tracks[where] = x[kept]
+        at += counts
         if (at >= num_steps).all():
-            return tape, seen, ended
-        tape, action = act(program, arrays, tape, at.copy(), env.observation, env.action_mask, progress.begins)
+            return buffer, observed, ended
+        buffer, action = act(static, arrays, buffer, at.copy(), env.observation, env.action_mask, progress.begins)
 
 
 def run_on_host(
-    env: HostEnv, algorithm: Any, state: Any, iterations: Any, episodes: Any = np.inf, *, is_warmup: bool = False
-) -> tuple[Any, dict[str, Any]]:
+    env: HostEnv,
+    algorithm: Trains[State],
+    state: State,
+    iterations: int | Int[Array, ""],
+    episodes: float | Float[Array, ""] = np.inf,
+    *,
+    is_warmup: bool = False,
+) -> tuple[State, dict[str, np.ndarray]]:
     """As `run_compiled`, on a host environment that stands where `state` says; `state` is used up."""
-    program = Program(algorithm, state, is_warmup)
-    arrays, progress = program.pack(state), Progress(state.rollout)
+    static = StaticTraining(algorithm, state, is_warmup)
+    arrays, progress = static.pack(state), Progress(state.rollout)
     metrics: list[Metrics] = []
     episodes_ended: list[np.ndarray] = []
     num_iterations, num_episodes = int(iterations), float(episodes)  # to compare JAX arrays would cost a call each
     done, start = 0, np.zeros(env.num_envs, np.int32)
     now = env.observation, env.action_mask, progress.begins
-    tape, action = act(program, arrays, blank_tape(program, arrays), start, *now)
+    buffer, action = act(static, arrays, empty_rollout_buffer(static, arrays), start, *now)
     while len(metrics) < num_iterations and done < num_episodes:
-        tape, seen, ended = collect_on_host(program, arrays, tape, action, env, progress)
+        buffer, observed, ended = collect_on_host(static, arrays, buffer, action, env, progress)
         now = env.observation, env.action_mask, progress.begins
-        arrays, tape, action, measured = learn(program, arrays, tape, seen, *now)
+        arrays, buffer, action, measured = learn(static, arrays, buffer, observed, *now)
         done += ended[0]
         metrics.append(measured)
         episodes_ended.append(ended)
     state = with_rollout(
-        standing_at(env, program.unpack(arrays)),
-        policy_state=jax.tree.map(lambda x: x[0], tape.policy_states),  # as it goes into the step that comes next
+        standing_at(env, static.unpack(arrays)),
+        policy_state=jax.tree.map(lambda x: x[0], buffer.policy_states),  # as it goes into the step that comes next
         episode_return=progress.episode_return,
         episode_length=progress.episode_length,
     )
@@ -112,7 +119,7 @@ def run_on_host(
     return state, dict(named)
 
 
-def init_on_host(algorithm: Any, env: HostEnv, policy: Any, *, key: Key[Array, ""]) -> Any:
+def init_on_host(algorithm: Trains[State], env: HostEnv, policy: AbstractPolicy, *, key: Key[Array, ""]) -> State:
     """As `init`: a fresh training state, with new episodes begun and the warm-up stored.
 
     Raises: ValueError if `env` is not `algorithm.num_envs` environments.
@@ -124,7 +131,7 @@ def init_on_host(algorithm: Any, env: HostEnv, policy: Any, *, key: Key[Array, "
     return warm_up_on_host(algorithm, env, state) if algorithm.warmup_rollouts else state
 
 
-def warm_up_on_host(algorithm: Any, env: HostEnv, state: Any) -> Any:
+def warm_up_on_host(algorithm: Trains[State], env: HostEnv, state: State) -> State:
     """With the warm-up stored; `env` stands where `state` says."""
     return run_on_host(env, algorithm, owned(state), algorithm.warmup_rollouts, is_warmup=True)[0]
 
@@ -134,17 +141,17 @@ def seed_from(key: Key[Array, ""]) -> int:
     return int(jr.bits(jr.fold_in(key, 2**31))) % 2**31
 
 
-def standing_at(env: HostEnv, state: Any) -> Any:
+def standing_at(env: HostEnv, state: State) -> State:
     """The state with the environment's observation and mask."""
     return with_rollout(state, env_state=env.action_mask, observation=env.observation)
 
 
-def with_rollout(state: Any, **fields: Any) -> Any:
+def with_rollout(state: State, **fields: PyTree) -> State:
     """The state with these fields of its rollout, as JAX arrays."""
     return dataclasses.replace(state, rollout=dataclasses.replace(state.rollout, **jax.tree.map(jnp.array, fields)))
 
 
-def check_num_envs(algorithm: Any, env: HostEnv) -> None:
+def check_num_envs(algorithm: Trains[State], env: HostEnv) -> None:
     """Raises: ValueError if `env` is not `algorithm.num_envs` environments."""
     if env.num_envs != algorithm.num_envs:
         raise ValueError(
@@ -153,7 +160,7 @@ def check_num_envs(algorithm: Any, env: HostEnv) -> None:
         )
 
 
-def resume_on_host(algorithm: Any, env: HostEnv, state: Any) -> Any:
+def resume_on_host(algorithm: Trains[State], env: HostEnv, state: State) -> State:
     """The state to go on from, whose episodes are begun anew if the environment does not stand where the state says.
 
     Raises: ValueError if `env` is not `algorithm.num_envs` environments.

@@ -1,12 +1,12 @@
 """What is compiled of training on a host environment: acting with every environment once, and learning.
 
-What the policy says stays on the device, on the `Tape`; what the environments say comes over once an iteration. Keys go in
-and out as numbers: with a typed key among its arguments or results, JAX takes a millisecond more for a call.
+What the policy does stays on the device, in the `RolloutBuffer`; what is observed of the environments comes over once an
+iteration. Keys go in and out as numbers: with a typed key among its arguments or results, JAX takes a millisecond more a call.
 """
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,13 +17,15 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt
 
 from perdure._core import select
 
-from ._rollout import Transition, rollout_noise, uniform_actor
+from ._rollout import Behavior, Transition, rollout_noise, uniform_behavior
+from ._training import Trains, TrainState
 
+Mask = Bool[Array, "num_envs choices"] | Bool[np.ndarray, "num_envs choices"] | None
 SMALL = 2**14  # bytes up to which copying an array costs less than handing it over
 
 
-class Tape(NamedTuple):
-    """What the policy says during one rollout, and the random numbers that it says it with."""
+class RolloutBuffer(NamedTuple):
+    """What the policy does during one rollout, and the random numbers that it does it with."""
 
     policy_state: PyTree  # now; leaves (num_envs, ...)
     noise: PyTree  # leaves (num_steps, num_envs, ...)
@@ -33,13 +35,13 @@ class Tape(NamedTuple):
     extras: PyTree
 
 
-class Seen(NamedTuple):
-    """What the environments say during one rollout: numpy arrays (num_steps, num_envs, ...), see `Transition`."""
+class Observed(NamedTuple):
+    """What is observed of the environments during one rollout: numpy arrays (num_steps, num_envs, ...), see `Transition`."""
 
     observation: PyTree
     next_observation: PyTree
-    action_mask: Any
-    next_action_mask: Any
+    action_mask: Bool[np.ndarray, "num_steps num_envs choices"] | None
+    next_action_mask: Bool[np.ndarray, "num_steps num_envs choices"] | None
     reward: Float[np.ndarray, "num_steps num_envs"]
     terminated: Bool[np.ndarray, "num_steps num_envs"]
     truncated: Bool[np.ndarray, "num_steps num_envs"]
@@ -72,13 +74,13 @@ def take_apart(shapes: tuple[tuple[int, ...], ...], array: Array) -> list[Array]
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-class Program:
+class StaticTraining:
     """Everything of a training that is not an array, hashed once: what the compiled functions are compiled for.
 
     It also knows how the state's arrays go in and out: each costs a call some microseconds, so small ones of a dtype are one.
     """
 
-    def __init__(self, algorithm: Any, state: Any, is_warmup: bool):
+    def __init__(self, algorithm: Trains[TrainState], state: TrainState, is_warmup: bool):
         leaves, self.structure = jax.tree.flatten(state)
         self.algorithm, self.is_warmup = algorithm, is_warmup
         self.others = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
@@ -93,10 +95,10 @@ class Program:
     def __hash__(self) -> int:
         return self._hash
 
-    def __eq__(self, other: Any) -> bool:
-        return self is other or (isinstance(other, Program) and self._identity == other._identity)
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, StaticTraining) and self._identity == other._identity)
 
-    def pack(self, state: Any) -> list[Array]:
+    def pack(self, state: TrainState) -> list[Array]:
         """The arrays of a state, keys as their data, small ones put together."""
         arrays = (leaf for leaf in jax.tree.leaves(state) if eqx.is_array(leaf))
         data = [leaf if key_kind(leaf) is None else jr.key_data(leaf) for leaf in arrays]
@@ -104,7 +106,7 @@ class Program:
         packed = [put_together([data[i] for i in group]) for group in self.groups]
         return packed + [leaf for i, leaf in enumerate(data) if i not in small]
 
-    def unpack(self, arrays: list[Array]) -> Any:
+    def unpack(self, arrays: list[Array]) -> TrainState:
         """The state with these arrays."""
         data: dict[int, Array] = {}
         for group, array in zip(self.groups, arrays, strict=False):
@@ -116,67 +118,77 @@ class Program:
         rest = iter([leaf if kind is None else jr.wrap_key_data(leaf, impl=kind) for leaf, kind in kinds])
         return jax.tree.unflatten(self.structure, [next(rest) if leaf is None else leaf for leaf in self.others])
 
-    def actor(self, state: Any) -> Any:
-        return uniform_actor(state.env.action_space) if self.is_warmup else self.algorithm.actor(state)
+    def behavior(self, state: TrainState) -> Behavior:
+        """How to act on one environment: at random in the warm-up."""
+        return uniform_behavior(state.env.action_space) if self.is_warmup else self.algorithm.behavior(state)
 
     def split(self, key: Key[Array, ""]) -> Key[Array, " keys"]:
         """The next key of the training, and the keys to collect and to improve with, as the native loop splits them."""
         return jr.split(key, 2 if self.is_warmup else 3)
 
 
-def draw(program: Program, state: Any) -> tuple[PyTree, UInt[Array, "num_steps num_envs words"]]:
+def draw(static: StaticTraining, state: TrainState) -> tuple[PyTree, UInt[Array, "num_steps num_envs words"]]:
     """Noise and the data of keys for the rollout that starts from `state`."""
-    shape = program.algorithm.num_steps, program.algorithm.num_envs
-    key_noise, key_steps, _ = jr.split(program.split(state.key)[1], 3)
-    noise = rollout_noise(program.actor(state), *shape, key=key_noise)
+    shape = static.algorithm.num_steps, static.algorithm.num_envs
+    key_noise, key_steps, _ = jr.split(static.split(state.key)[1], 3)
+    noise = rollout_noise(static.behavior(state), *shape, key=key_noise)
     return noise, jr.key_data(jr.split(key_steps, (*shape, 3))[:, :, 2])
 
 
-def speak(program: Program, state: Any, policy_state: PyTree, noise: PyTree, observation: PyTree, mask: Any) -> Any:
-    """What `Actor.act` gives, for every environment."""
-    return jax.vmap(program.actor(state).act)(policy_state, observation, mask, noise)
+def act_everywhere(
+    static: StaticTraining, state: TrainState, policy_state: PyTree, noise: PyTree, observation: PyTree, mask: Mask
+) -> tuple[PyTree, PyTree, PyTree, PyTree]:
+    """What `Behavior.act` gives, for every environment."""
+    return jax.vmap(static.behavior(state).act)(policy_state, observation, mask, noise)
 
 
 @partial(jax.jit, static_argnums=0)
-def blank_tape(program: Program, arrays: list[Array]) -> Tape:
-    """A tape with nothing on it yet, for the rollout that starts from the state."""
-    state = program.unpack(arrays)
-    noise, reset_keys = draw(program, state)
+def empty_rollout_buffer(static: StaticTraining, arrays: list[Array]) -> RolloutBuffer:
+    """A buffer with nothing in it yet, for the rollout that starts from the state."""
+    state = static.unpack(arrays)
+    noise, reset_keys = draw(static, state)
     at = state.rollout
     first = jax.tree.map(lambda x: x[0], noise)
     _, action, _, extras = jax.eval_shape(
-        partial(speak, program), state, at.policy_state, first, at.observation, state.env.action_mask(at.env_state)
+        partial(act_everywhere, static),
+        state,
+        at.policy_state,
+        first,
+        at.observation,
+        state.env.action_mask(at.env_state),
     )
-    said = at.policy_state, action, extras
-    blank = jax.tree.map(lambda x: jnp.zeros((program.algorithm.num_steps, *x.shape), x.dtype), said)
-    return Tape(at.policy_state, noise, reset_keys, *blank)
+    recorded = at.policy_state, action, extras
+    blank = jax.tree.map(lambda x: jnp.zeros((static.algorithm.num_steps, *x.shape), x.dtype), recorded)
+    return RolloutBuffer(at.policy_state, noise, reset_keys, *blank)
 
 
-def spoken(
-    program: Program,
-    state: Any,
-    tape: Tape,
+def act_and_record(
+    static: StaticTraining,
+    state: TrainState,
+    buffer: RolloutBuffer,
     at: Int[Array, " num_envs"],
     observation: PyTree,
-    mask: Any,
+    mask: Mask,
     begins: Bool[Array, " num_envs"],
-) -> tuple[Tape, PyTree]:
-    """The tape with the step `at` of each environment spoken on, and the actions to execute."""
+) -> tuple[RolloutBuffer, PyTree]:
+    """The buffer with the step `at` of each environment recorded, and the actions to execute."""
     environments = jnp.arange(at.shape[0])
-    noise, keys = jax.tree.map(lambda x: x.at[at, environments].get(mode="clip"), (tape.noise, tape.reset_keys))
-    before = forget(state, tape.policy_state, begins, keys)
-    policy_state, raw_action, action, extras = speak(program, state, before, noise, observation, mask)
-    # An environment that is ahead of the others speaks past the end of the tape, where it is not heard.
-    *_, states, actions, extras_tape = tape
-    said = jax.tree.map(
-        lambda tape, x: tape.at[at, environments].set(x, mode="drop"),
-        (states, actions, extras_tape),
+    noise, keys = jax.tree.map(lambda x: x.at[at, environments].get(mode="clip"), (buffer.noise, buffer.reset_keys))
+    before = forget(state, buffer.policy_state, begins, keys)
+    policy_state, raw_action, action, extras = act_everywhere(static, state, before, noise, observation, mask)
+    # An environment that is ahead of the others acts past the end of the buffer, where nothing is recorded.
+    *_, states, actions, all_extras = buffer
+    recorded = jax.tree.map(
+        lambda buffer, x: buffer.at[at, environments].set(x, mode="drop"),
+        (states, actions, all_extras),
         (before, raw_action, extras),
     )
-    return Tape(policy_state, tape.noise, tape.reset_keys, *said), action
+    return RolloutBuffer(policy_state, buffer.noise, buffer.reset_keys, *recorded), action
 
 
-def forget(state: Any, policy_state: PyTree, begins: Any, keys: UInt[Array, "num_envs words"]) -> PyTree:
+def forget(
+    state: TrainState, policy_state: PyTree, begins: Bool[Array, " num_envs"], keys: UInt[Array, "num_envs words"]
+) -> PyTree:
     """The policy's state as it goes into the next step: a fresh one where an episode begins."""
     fresh = jax.vmap(lambda key: state.policy.reset(key=key))(jr.wrap_key_data(keys, impl=jr.key_impl(state.key)))
     return jax.vmap(select)(begins, fresh, policy_state)
@@ -184,16 +196,16 @@ def forget(state: Any, policy_state: PyTree, begins: Any, keys: UInt[Array, "num
 
 @partial(jax.jit, static_argnums=0, donate_argnums=2)
 def act(
-    program: Program,
+    static: StaticTraining,
     arrays: list[Array],
-    tape: Tape,
+    buffer: RolloutBuffer,
     at: Int[Array, " num_envs"],
     observation: PyTree,
-    mask: Any,
+    mask: Mask,
     begins: Bool[Array, " num_envs"],
-) -> tuple[Tape, PyTree]:
-    """As `spoken`."""
-    return spoken(program, program.unpack(arrays), tape, at, observation, mask, begins)
+) -> tuple[RolloutBuffer, PyTree]:
+    """As `act_and_record`."""
+    return act_and_record(static, static.unpack(arrays), buffer, at, observation, mask, begins)
 
 
 class Metrics(eqx.Module):
@@ -205,29 +217,31 @@ class Metrics(eqx.Module):
 
 @partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
 def learn(
-    program: Program,
+    static: StaticTraining,
     arrays: list[Array],
-    tape: Tape,
-    seen: Seen,
+    buffer: RolloutBuffer,
+    observed: Observed,
     observation: PyTree,
-    mask: Any,
+    mask: Mask,
     begins: Bool[Array, " num_envs"],
-) -> tuple[list[Array], Tape, PyTree, Metrics]:
+) -> tuple[list[Array], RolloutBuffer, PyTree, Metrics]:
     """The state after one iteration's learning (storing, in the warm-up), and the first actions of the next rollout.
 
-    These go along since a call of its own would cost more than they do. The tape is that of the next rollout.
+    These go along since a call of its own would cost more than they do. The buffer is that of the next rollout.
     """
-    state = program.unpack(arrays)
-    transitions = Transition(**seen._asdict(), action=tape.actions, policy_state=tape.policy_states, extras=tape.extras)
-    key, _, *key_improve = program.split(state.key)
+    state = static.unpack(arrays)
+    transitions = Transition(
+        **observed._asdict(), action=buffer.actions, policy_state=buffer.policy_states, extras=buffer.extras
+    )
+    key, _, *key_improve = static.split(state.key)
     state = eqx.tree_at(lambda s: s.key, state, key)
     metrics: dict[str, Array] = {}
-    if program.is_warmup:
-        state = program.algorithm.store(state, transitions)
+    if static.is_warmup:
+        state = static.algorithm.store(state, transitions)
     else:
-        state, metrics = program.algorithm.improve(state, transitions, key=key_improve[0])
-    noise, reset_keys = draw(program, state)
-    tape, at = tape._replace(noise=noise, reset_keys=reset_keys), jnp.zeros(begins.shape, jnp.int32)
-    tape, action = spoken(program, state, tape, at, observation, mask, begins)
+        state, metrics = static.algorithm.improve(state, transitions, key=key_improve[0])
+    noise, reset_keys = draw(static, state)
+    buffer, at = buffer._replace(noise=noise, reset_keys=reset_keys), jnp.zeros(begins.shape, jnp.int32)
+    buffer, action = act_and_record(static, state, buffer, at, observation, mask, begins)
     values = [jnp.asarray(value, jnp.float32) for value in metrics.values()]
-    return program.pack(state), tape, action, Metrics(tuple(metrics), jnp.stack(values) if values else jnp.zeros(0))
+    return static.pack(state), buffer, action, Metrics(tuple(metrics), jnp.stack(values) if values else jnp.zeros(0))

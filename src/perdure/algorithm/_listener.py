@@ -1,4 +1,4 @@
-"""A callback, and what happened since it was last told."""
+"""A callback, and what happened since it was last called."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,8 @@ from perdure.callback import AbstractCallback
 class Listener:
     """Keeps the metrics of every iteration until its callback is due.
 
-    A callback with a `frequency` is told of all iterations since its last call, so what it hears does not depend on where
-    the clock and other callbacks cut the chunks.
+    A callback with a `frequency` is called with all iterations since its last call, so its record does not depend on where the
+    clock and other callbacks cut the chunks.
     """
 
     def __init__(self, callback: AbstractCallback, steps_at: Callable[[int], int]):
@@ -27,11 +27,11 @@ class Listener:
         due = (at // self.callback.frequency + 1) * self.callback.frequency
         return -(-(due - at) // (self._steps_at(1) - self._steps_at(0)))
 
-    def hear(self, log: dict[str, np.ndarray]) -> None:
+    def add(self, log: dict[str, np.ndarray]) -> None:
         """Take in the metrics of a chunk; arrays `(iterations,)`."""
         self._logs.append(log)
 
-    def news(self) -> tuple[dict[str, float], Float[np.ndarray, "iterations 2"]]:
+    def take(self) -> tuple[dict[str, float], Float[np.ndarray, "iterations 2"]]:
         """`metrics` and `ended` of a `Record` since the last call."""
         log = {name: np.concatenate([log[name] for log in self._logs]) for name in self._logs[0]}
         self._logs = []

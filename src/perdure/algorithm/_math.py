@@ -1,7 +1,7 @@
 """Arithmetic that more than one algorithm needs: advantages, targets, averages of networks, gradient steps."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar
 
 import equinox as eqx
 import jax
@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from perdure._core import split_trainable
+from perdure._core import NameRule, split_trainable
 from perdure.network import fold_biases
 
 Module = TypeVar("Module")  # or a tuple of modules
+Aux = TypeVar("Aux")
 
 
 def gae(
@@ -121,16 +122,19 @@ def polyak(target: PyTree, online: PyTree, rate: float | Float[Array, ""]) -> Py
 
 
 def gradient_step(
-    optimizer: optax.GradientTransformation, optimizer_state: Any, parameters: PyTree, gradient: PyTree
-) -> tuple[PyTree, Any]:
+    optimizer: optax.GradientTransformation, optimizer_state: PyTree, parameters: PyTree, gradient: PyTree
+) -> tuple[PyTree, PyTree]:
     """`(parameters, optimizer_state)` after one step of the optimiser."""
     updates, optimizer_state = optimizer.update(gradient, optimizer_state, parameters)
     return optax.apply_updates(parameters, updates), optimizer_state
 
 
 def descend(
-    optimizer: optax.GradientTransformation, optimizer_state: Any, module: Module, loss: Callable[[Module], Any]
-) -> tuple[Module, Any, Any]:
+    optimizer: optax.GradientTransformation,
+    optimizer_state: PyTree,
+    module: Module,
+    loss: Callable[[Module], tuple[Float[Array, ""], Aux]],
+) -> tuple[Module, PyTree, Aux]:
     """`(module, optimizer_state, more)` after one step of the optimiser down `loss(module) -> (loss, more)`."""
     parameters, rest = split_trainable(module)
     gradient, more = jax.grad(lambda p: loss(fold_biases(eqx.combine(p, rest))), has_aux=True)(parameters)
@@ -161,10 +165,11 @@ def with_parameters(module: Module, parameters: PyTree) -> Module:
 
 
 OPTIMIZERS = {name: getattr(optax, name) for name in ("adabelief", "adam", "adamw", "lion", "nadam", "rmsprop", "sgd")}
+OptimizerName = Annotated[str, NameRule(tuple(OPTIMIZERS))]
 
 
 def new_optimizer(
-    name: str, learning_rate: float | optax.Schedule, max_gradient_norm: float | None, **settings: Any
+    name: str, learning_rate: float | optax.Schedule, max_gradient_norm: float | None, **settings: float
 ) -> optax.GradientTransformation:
     """One of `OPTIMIZERS`, on gradients clipped by their global norm if there is a limit to it."""
     optimizer = OPTIMIZERS[name](learning_rate, **settings)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import Any
+from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -11,32 +11,40 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from perdure._core import NonNegativeInt, Positive, PositiveInt, UnitInterval, register
 from perdure.env import AbstractEnv
 from perdure.policy import AbstractPolicy, is_stateful, update_normalizer
 
 from ._base import AbstractAlgorithm
 from ._buffer import Buffer
 from ._evaluate import flatten
-from ._math import at_runtime, new_optimizer
+from ._fits import check_fits
+from ._math import OptimizerName, at_runtime, new_optimizer
 from ._priorities import Priorities
-from ._replay import Batch, batch_of_sequences, batch_of_steps
+from ._replay import ReplayBatch, batch_of_sequences, batch_of_steps
 from ._reward_scale import RewardScale
-from ._rollout import Actor, Rollout, Transition, collect, start, uniform_actor
-from ._settings import check_fits, check_settings
+from ._rollout import Behavior, Rollout, Transition, collect, start, uniform_behavior
+
+UpdateCarry = tuple[PyTree, Priorities | None, dict[str, Array]]
 
 
 class AbstractLearner(eqx.Module):
     """The networks, targets and optimiser states of one algorithm. Targets are the parameters alone of a network."""
 
-    policy: eqx.AbstractVar[Any]
-    critics: eqx.AbstractVar[Any]  # a tuple; None without
+    policy: eqx.AbstractVar[AbstractPolicy]
+    critics: eqx.AbstractVar[PyTree]  # a tuple; None without
 
 
+Learner = TypeVar("Learner", bound=AbstractLearner)
+Policy = TypeVar("Policy", bound=AbstractPolicy)  # of the algorithm's role
+
+
+@register(name="algorithm.OffPolicyState")
 class OffPolicyState(eqx.Module):
     """Everything training needs."""
 
     env: AbstractEnv
-    learner: Any
+    learner: AbstractLearner
     buffer: Buffer
     priorities: Priorities | None  # None for uniform replay
     rollout: Rollout
@@ -45,42 +53,41 @@ class OffPolicyState(eqx.Module):
     iteration: Int[Array, ""]
 
     @property
-    def policy(self) -> Any:
+    def policy(self) -> AbstractPolicy:
         return self.learner.policy
 
 
-class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
+class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState], Generic[Learner, Policy]):
     """Subclasses are settings, an exploring action and an update of the learner from one batch.
 
     The settings here mean the same in all of them. A policy with a memory learns from sequences of `burn_in +
-    sequence_length` steps instead of single ones, see `Batch`; nothing else depends on the kind of policy.
+    sequence_length` steps instead of single ones, see `ReplayBatch`; nothing else depends on the kind of policy.
     """
 
-    learning_rate: float = 3e-4
-    critic_learning_rate: float | None = None  # of critics beside the policy; None: as `learning_rate`
-    anneal_timesteps: int | None = None  # environment steps over which learning rates fall linearly to zero
-    optimizer_name: str = "adam"  # of all networks: adabelief, adam, adamw, lion, nadam, rmsprop or sgd
-    num_envs: int = 1
-    num_steps: int = 1  # of each environment between two rounds of updates
-    num_updates: int = 1  # in one round
-    batch_size: int = 256  # steps in one update; of a policy with a memory, in whole sequences
-    capacity: int = 1_000_000  # transitions kept; rounded up to whole rollouts
-    learning_starts: int = 1_000  # transitions of uniformly drawn actions before the first update
-    discount: float = 0.99  # per environment step
-    tau: float = 0.005  # how far the targets move towards the networks: 1 copies
-    n_step: int = 1  # rewards in a target, before the value of what comes after them
-    max_gradient_norm: float | None = None  # of all gradients of one network together
+    learning_rate: Positive = 3e-4
+    critic_learning_rate: Positive | None = None  # of critics beside the policy; None: as `learning_rate`
+    anneal_timesteps: PositiveInt | None = None  # environment steps over which learning rates fall linearly to zero
+    optimizer_name: OptimizerName = "adam"  # of all networks: adabelief, adam, adamw, lion, nadam, rmsprop or sgd
+    num_envs: PositiveInt = 1
+    num_steps: PositiveInt = 1  # of each environment between two rounds of updates
+    num_updates: PositiveInt = 1  # in one round
+    batch_size: PositiveInt = 256  # steps in one update; of a policy with a memory, in whole sequences
+    capacity: PositiveInt = 1_000_000  # transitions kept; rounded up to whole rollouts
+    learning_starts: NonNegativeInt = 1_000  # transitions of uniformly drawn actions before the first update
+    discount: UnitInterval = 0.99  # per environment step
+    tau: UnitInterval = 0.005  # how far the targets move towards the networks: 1 copies
+    n_step: PositiveInt = 1  # rewards in a target, before the value of what comes after them
+    max_gradient_norm: Positive | None = None  # of all gradients of one network together
     normalize_reward: bool = False  # by the running deviation of the discounted return
-    priority_exponent: float = 0.0  # alpha of prioritised replay: how much more what surprised is replayed; 0: not
-    importance_exponent: float = 0.4  # beta at the start: how much of that is made good in the loss
-    importance_timesteps: int = 100_000  # environment steps until beta is 1
-    sequence_length: int = 16  # steps that a memory learns from at once
-    burn_in: int = 8  # steps before those, that only bring the memory up to date
-
-    policy_kind: eqx.AbstractClassVar[tuple[type[AbstractPolicy], str]]  # what it trains, and that in words
+    priority_exponent: UnitInterval = (
+        0.0  # alpha of prioritised replay: how much more what surprised is replayed; 0: not
+    )
+    importance_exponent: UnitInterval = 0.4  # beta at the start: how much of that is made good in the loss
+    importance_timesteps: PositiveInt = 100_000  # environment steps until beta is 1
+    sequence_length: PositiveInt = 16  # steps that a memory learns from at once
+    burn_in: NonNegativeInt = 8  # steps before those, that only bring the memory up to date
 
     def __check_init__(self) -> None:
-        check_settings(self)
         if self.learning_starts > self.capacity:
             raise ValueError(
                 f"{type(self).__name__}.learning_starts={self.learning_starts} is more than capacity={self.capacity}, so the "
@@ -88,17 +95,17 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
             )
 
     @abstractmethod
-    def init_learner(self, policy: Any, *, key: Key[Array, ""]) -> Any:
+    def init_learner(self, policy: Policy, *, key: Key[Array, ""]) -> Learner:
         """Networks, targets and optimiser states around a policy."""
 
     @abstractmethod
-    def explore(self, learner: Any, iteration: Int[Array, ""]) -> Actor:
+    def explore(self, learner: Learner, iteration: Int[Array, ""]) -> Behavior:
         """How to act while learning."""
 
     @abstractmethod
     def update(
-        self, learner: Any, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
-    ) -> tuple[Any, dict[str, Array], Float[Array, " batch"]]:
+        self, learner: Learner, batch: ReplayBatch, iteration: Int[Array, ""], *, key: Key[Array, ""]
+    ) -> tuple[Learner, dict[str, Array], Float[Array, " batch"]]:
         """The learner after one update, scalars to log, and how wrong the values were: what priorities are made of."""
 
     def optimizer(self) -> optax.GradientTransformation:
@@ -118,11 +125,11 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         schedule = optax.linear_schedule(learning_rate, 0.0, max(rounds * self.num_updates // delay, 1))
         return new_optimizer(self.optimizer_name, schedule, self.max_gradient_norm)
 
-    def window_length(self, policy: Any) -> int:
+    def window_length(self, policy: AbstractPolicy) -> int:
         """Consecutive steps that one draw from the buffer takes."""
         return self.burn_in + self.sequence_length if is_stateful(policy) else self.n_step
 
-    def num_windows(self, policy: Any) -> int:
+    def num_windows(self, policy: AbstractPolicy) -> int:
         """Draws from the buffer that make one batch."""
         return max(1, self.batch_size // self.sequence_length) if is_stateful(policy) else self.batch_size
 
@@ -130,8 +137,8 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
     def warmup_rollouts(self) -> int:
         return max(-(-self.learning_starts // self.steps_per_iteration), -(-self.n_step // self.num_steps))
 
-    def begin(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> OffPolicyState:
-        check_fits(self, env, policy, *self.policy_kind)
+    def begin(self, env: AbstractEnv, policy: AbstractPolicy, *, key: Key[Array, ""]) -> OffPolicyState:
+        check_fits(self, env, policy)
         if is_stateful(policy) and (self.n_step > 1 or self.priority_exponent > 0):
             raise ValueError(
                 f"{type(self).__name__} has n_step={self.n_step} and priority_exponent={self.priority_exponent}, but "
@@ -148,7 +155,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         rollout = start(env, policy, self.num_envs, key=key_start)
 
         def block() -> Transition:
-            return collect(env, policy, uniform_actor(env.action_space), rollout, self.num_steps, key=key)[1]
+            return collect(env, policy, uniform_behavior(env.action_space), rollout, self.num_steps, key=key)[1]
 
         buffer = Buffer.empty(jax.eval_shape(block), max(self.capacity, self.window_length(policy) * self.num_envs))
         priorities = Priorities.empty(buffer) if self.priority_exponent > 0 else None
@@ -156,7 +163,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         iteration = jnp.zeros((), jnp.int32)
         return OffPolicyState(env, learner, buffer, priorities, rollout, reward_scale, key, iteration)
 
-    def actor(self, state: OffPolicyState) -> Actor:
+    def behavior(self, state: OffPolicyState) -> Behavior:
         return self.explore(state.learner, state.iteration)
 
     def store(self, state: OffPolicyState, transitions: Transition) -> OffPolicyState:
@@ -166,8 +173,8 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
             priorities = priorities.extend(buffer, length=self.window_length(state.policy))
         if reward_scale is not None:
             reward_scale = reward_scale.update(transitions.reward, transitions.terminated, discount=self.discount)
-        seen, learner = flatten(transitions.observation), state.learner
-        policy, critics = (update_normalizer(module, seen) for module in (learner.policy, learner.critics))
+        observations, learner = flatten(transitions.observation), state.learner
+        policy, critics = (update_normalizer(module, observations) for module in (learner.policy, learner.critics))
         learner = dataclasses.replace(learner, policy=policy, critics=critics)
         return OffPolicyState(
             state.env, learner, buffer, priorities, state.rollout, reward_scale, state.key, state.iteration
@@ -175,7 +182,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
 
     def draw(
         self, state: OffPolicyState, priorities: Priorities | None, *, key: Key[Array, ""]
-    ) -> tuple[Int[Array, " items"], Batch]:
+    ) -> tuple[Int[Array, " items"], ReplayBatch]:
         """What one update learns from, and where in the buffer it lies."""
         length, size, buffer = self.window_length(state.policy), self.num_windows(state.policy), state.buffer
         if priorities is None:
@@ -199,7 +206,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
         state = self.store(state, transitions)
         arrays, static = eqx.partition(state.learner, eqx.is_array)
 
-        def update(i: Array, arrays: PyTree, priorities: Priorities | None) -> tuple[Any, Any, dict[str, Array]]:
+        def update(i: Array, arrays: PyTree, priorities: Priorities | None) -> UpdateCarry:
             key_draw, key_learn = jr.split(jr.fold_in(key, i))
             items, batch = self.draw(state, priorities, key=key_draw)
             learner, metrics, error = self.update(eqx.combine(arrays, static), batch, state.iteration, key=key_learn)
@@ -207,7 +214,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState]):
                 priorities = priorities.update(items, error, exponent=self.priority_exponent)
             return eqx.filter(learner, eqx.is_array), priorities, metrics
 
-        def body(i: Array, carry: tuple[PyTree, Priorities | None, dict[str, Array]]) -> Any:
+        def body(i: Array, carry: UpdateCarry) -> UpdateCarry:
             arrays, priorities, metrics = update(i, *carry[:2])
             return arrays, priorities, jax.tree.map(jnp.add, carry[2], metrics)
 

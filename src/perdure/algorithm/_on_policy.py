@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from typing import Any
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -11,19 +11,21 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from perdure._core import select, split_trainable
+from perdure._core import register, select, split_trainable
 from perdure.env import AbstractEnv
-from perdure.policy import AbstractActorCriticPolicy, held_noise, is_stateful, update_normalizer
+from perdure.policy import AbstractActorCriticPolicy, AbstractPolicy, held_noise, is_stateful, update_normalizer
 
 from ._base import AbstractAlgorithm
-from ._evaluate import Batch, Evaluation, evaluate, flatten
+from ._evaluate import Evaluation, RolloutBatch, evaluate, flatten
+from ._fits import check_fits
 from ._math import gae, gradient_step
 from ._reward_scale import RewardScale
-from ._rollout import Actor, Rollout, Transition, start
-from ._settings import check_fits
+from ._role import ACTOR_CRITIC
+from ._rollout import Behavior, Mask, Rollout, Transition, start
 from ._shuffle import permutation
 
 
+@register(name="algorithm.OnPolicyState")
 class OnPolicyState(eqx.Module):
     """Everything training needs."""
 
@@ -51,6 +53,8 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
     in order (see `evaluate`). Nothing else depends on the kind of policy.
     """
 
+    role: ClassVar = ACTOR_CRITIC
+
     learning_rate: eqx.AbstractVar[float]
     anneal_timesteps: eqx.AbstractVar[int | None]  # environment steps over which the learning rate falls to zero
     num_epochs: eqx.AbstractVar[int]
@@ -66,7 +70,7 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
 
     @abstractmethod
     def loss(
-        self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]
+        self, new: Evaluation, batch: RolloutBatch, iteration: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
         """A scalar to descend and scalars to log, over one minibatch.
 
@@ -85,8 +89,8 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
     def warmup_rollouts(self) -> int:
         return 0
 
-    def begin(self, env: AbstractEnv, policy: Any, *, key: Key[Array, ""]) -> OnPolicyState:
-        check_fits(self, env, policy, AbstractActorCriticPolicy, "an actor-critic policy")
+    def begin(self, env: AbstractEnv, policy: AbstractPolicy, *, key: Key[Array, ""]) -> OnPolicyState:
+        check_fits(self, env, policy)
         if is_stateful(policy) and self.num_envs % self.num_minibatches:
             raise ValueError(
                 f"{type(self).__name__}.num_minibatches={self.num_minibatches} does not divide num_envs={self.num_envs}, "
@@ -99,15 +103,17 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         reward_scale = RewardScale(self.num_envs) if self.normalize_reward else None
         return OnPolicyState(env, policy, optimizer_state, rollout, reward_scale, key, jnp.zeros((), jnp.int32))
 
-    def actor(self, state: OnPolicyState) -> Actor:
+    def behavior(self, state: OnPolicyState) -> Behavior:
         policy = state.policy
 
-        def act(policy_state: Any, observation: Any, mask: Any, noise: Any) -> tuple[Any, Any, Any, Any]:
+        def act(
+            policy_state: PyTree, observation: PyTree, mask: Mask, noise: PyTree
+        ) -> tuple[PyTree, PyTree, PyTree, Array]:
             policy_state, distribution, _ = policy.evaluate(policy_state, observation, mask)
             action = distribution.from_noise(noise)
             return policy_state, action, policy.environment_action(action), distribution.log_prob(action)
 
-        return Actor(lambda num_steps, key: held_noise(policy, num_steps, key=key), act)
+        return Behavior(lambda num_steps, key: held_noise(policy, num_steps, key=key), act)
 
     def store(self, state: OnPolicyState, transitions: Transition) -> OnPolicyState:
         return state  # nothing outlives an iteration
@@ -125,7 +131,7 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         rollout, key_next, iteration = state.rollout, state.key, state.iteration + 1
         return OnPolicyState(state.env, policy, optimizer_state, rollout, reward_scale, key_next, iteration), metrics
 
-    def to_batch(self, policy: AbstractActorCriticPolicy, t: Transition) -> Batch:
+    def to_batch(self, policy: AbstractActorCriticPolicy, t: Transition) -> RolloutBatch:
         """Advantages and value targets, with one leading axis of what a minibatch is made of.
 
         Values need no replay, even of a memory: the state that went in with each observation is stored.
@@ -140,7 +146,7 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
             lambda *steps: gae(*steps, discount=self.discount, gae_lambda=self.gae_lambda), in_axes=1, out_axes=1
         )(t.reward, value, next_value, t.terminated, t.truncated)
         begins = jnp.roll(t.terminated | t.truncated, 1, axis=0).at[0].set(True)
-        batch = Batch(
+        batch = RolloutBatch(
             t.observation,
             t.action,
             t.action_mask,
@@ -159,7 +165,7 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         self,
         policy: AbstractActorCriticPolicy,
         optimizer_state: PyTree,
-        batch: Batch,
+        batch: RolloutBatch,
         iteration: Int[Array, ""],
         *,
         key: Key[Array, ""],
@@ -169,7 +175,7 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         optimizer, num_items = self.optimizer(), batch.value.shape[0]
         size = num_items // self.num_minibatches
 
-        def minibatch(before: Learning, batch: Batch) -> tuple[Learning, dict[str, Array]]:
+        def minibatch(before: Learning, batch: RolloutBatch) -> tuple[Learning, dict[str, Array]]:
             def loss(parameters: PyTree) -> tuple[Float[Array, ""], dict[str, Array]]:
                 new, old = evaluate(eqx.combine(parameters, rest), batch)
                 return self.loss(new, old, iteration)

@@ -1,18 +1,17 @@
 """Proximal policy optimisation with the clipped surrogate (Schulman et al. 2017, arXiv:1707.06347)."""
 
 import math
-from typing import final
+from typing import ClassVar, final
 
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from perdure._core import register
+from perdure._core import NonNegative, Positive, PositiveInt, UnitInterval, register
 
-from ._evaluate import Batch, Evaluation
-from ._math import new_optimizer, normalize
+from ._evaluate import Evaluation, RolloutBatch
+from ._math import OptimizerName, new_optimizer, normalize
 from ._on_policy import AbstractOnPolicy
-from ._settings import check_settings
 
 
 @register(name="algorithm.PPO")
@@ -34,27 +33,30 @@ class PPO(AbstractOnPolicy):
     the rest of the iteration's updates are left out, where Stable-Baselines3 allows 1.5 times that number.
     """
 
-    learning_rate: float = 2.5e-4
-    optimizer_name: str = "adam"  # adabelief, adam, adamw, lion, nadam, rmsprop or sgd, as optax has them
-    anneal_timesteps: int | None = None  # environment steps over which the learning rate falls linearly to zero
-    num_envs: int = 4
-    num_steps: int = 128  # of each environment, in one rollout
-    num_epochs: int = 4  # passes over one rollout
-    num_minibatches: int = 4
-    discount: float = 0.99  # per environment step
-    gae_lambda: float = 0.95
-    clip: float = 0.2  # the probability ratio is kept within [1 - clip, 1 + clip]
+    name: ClassVar = "ppo"
+
+    learning_rate: Positive = 2.5e-4
+    optimizer_name: OptimizerName = "adam"  # adabelief, adam, adamw, lion, nadam, rmsprop or sgd, as optax has them
+    anneal_timesteps: PositiveInt | None = None  # environment steps over which the learning rate falls linearly to zero
+    num_envs: PositiveInt = 4
+    num_steps: PositiveInt = 128  # of each environment, in one rollout
+    num_epochs: PositiveInt = 4  # passes over one rollout
+    num_minibatches: PositiveInt = 4
+    discount: UnitInterval = 0.99  # per environment step
+    gae_lambda: UnitInterval = 0.95
+    clip: Positive = 0.2  # the probability ratio is kept within [1 - clip, 1 + clip]
     anneal_clip: bool = False  # `clip` falls to zero along with the learning rate
-    value_clip: float | None = None  # a value may move this far from its old one before its loss counts in full
-    value_weight: float = 0.5
-    entropy_weight: float = 0.01
-    max_gradient_norm: float = 0.5  # of all gradients together
+    value_clip: Positive | None = None  # a value may move this far from its old one before its loss counts in full
+    value_weight: NonNegative = 0.5
+    entropy_weight: NonNegative = 0.01
+    max_gradient_norm: Positive = 0.5  # of all gradients together
     normalize_advantage: bool = True  # within each minibatch
     normalize_reward: bool = False  # by the running deviation of the discounted return
-    target_kl: float | None = None  # an iteration's updates end before the first minibatch with a larger KL divergence
+    target_kl: Positive | None = (
+        None  # an iteration's updates end before the first minibatch with a larger KL divergence
+    )
 
     def __check_init__(self) -> None:
-        check_settings(self)
         batch = self.num_envs * self.num_steps
         if batch % self.num_minibatches:
             raise ValueError(
@@ -82,7 +84,7 @@ class PPO(AbstractOnPolicy):
         return self.clip * jnp.maximum(1 - iteration * self.steps_per_iteration / self.anneal_timesteps, 0.0)
 
     def loss(
-        self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]
+        self, new: Evaluation, batch: RolloutBatch, iteration: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
         clip = self.clip_at(iteration)
         log_ratio = new.log_prob - batch.log_prob

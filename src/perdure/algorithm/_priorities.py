@@ -8,12 +8,15 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key
 
+from perdure._core import register
+
 from ._buffer import Buffer
 
 FAN_OUT = 16
 SMALLEST = 1e-6  # added to every error, so that nothing is lost for ever
 
 
+@register(name="algorithm.SumTree")
 @final
 class SumTree(eqx.Module):
     """Numbers that are not negative, and their sums by sixteens, up to the sum of all.
@@ -64,6 +67,7 @@ class SumTree(eqx.Module):
         return index.astype(jnp.int32)
 
 
+@register(name="algorithm.Priorities")
 @final
 class Priorities(eqx.Module):
     """How likely each item of a buffer is to be replayed.

@@ -1,49 +1,56 @@
 """What Q-learning algorithms share: exploring epsilon-greedily, and a target network that moves at intervals."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Generic, TypeVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ._explore import epsilon_greedy_actor, linear
+from perdure._core import Positive, PositiveInt, UnitInterval, register
+from perdure.policy import AbstractPolicy, AbstractQPolicy
+
+from ._explore import epsilon_greedy_behavior, linear
 from ._math import apart, descend, parameters_of, polyak, with_parameters
 from ._off_policy import AbstractLearner, AbstractOffPolicy
-from ._replay import Batch
-from ._rollout import Actor
+from ._replay import ReplayBatch
+from ._rollout import Behavior
 
 
+@register(name="algorithm.QLearner")
 class QLearner(AbstractLearner):
-    policy: Any
+    policy: AbstractPolicy
     target: PyTree
     optimizer_state: PyTree
     updates: Int[Array, ""]  # gradient steps taken
     critics: None = None
 
 
-class AbstractQLearning(AbstractOffPolicy):
+Policy = TypeVar("Policy", bound=AbstractQPolicy)
+
+
+class AbstractQLearning(AbstractOffPolicy[QLearner, Policy], Generic[Policy]):
     """Subclasses are targets and a loss."""
 
-    learning_rate: float = 1e-3
-    num_envs: int = 4
-    num_steps: int = 4
-    num_updates: int = 4
-    batch_size: int = 128
-    capacity: int = 50_000
-    tau: float = 1.0
-    max_gradient_norm: float | None = 10.0
-    target_interval: int = 100  # updates between two moves of the target network
-    epsilon_start: float = 1.0  # probability of a uniformly drawn action
-    epsilon_end: float = 0.05
-    exploration_timesteps: int = 10_000  # environment steps from `epsilon_start` to `epsilon_end`
+    learning_rate: Positive = 1e-3
+    num_envs: PositiveInt = 4
+    num_steps: PositiveInt = 4
+    num_updates: PositiveInt = 4
+    batch_size: PositiveInt = 128
+    capacity: PositiveInt = 50_000
+    tau: UnitInterval = 1.0
+    max_gradient_norm: Positive | None = 10.0
+    target_interval: PositiveInt = 100  # updates between two moves of the target network
+    epsilon_start: UnitInterval = 1.0  # probability of a uniformly drawn action
+    epsilon_end: UnitInterval = 0.05
+    exploration_timesteps: PositiveInt = 10_000  # environment steps from `epsilon_start` to `epsilon_end`
 
     @abstractmethod
-    def targets(self, policy: Any, target: Any, batch: Batch) -> Float[Array, "batch *more"]:
+    def targets(self, policy: Policy, target: Policy, batch: ReplayBatch) -> Float[Array, "batch *more"]:
         """What the values of the actions taken should be; `target` is the policy with the target network."""
 
     @abstractmethod
     def losses(
-        self, policy: Any, y: Float[Array, "batch *more"], batch: Batch
+        self, policy: Policy, y: Float[Array, "batch *more"], batch: ReplayBatch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """How far off each step's value is, as a loss, and that value."""
 
@@ -54,7 +61,7 @@ class AbstractQLearning(AbstractOffPolicy):
                 "Set learning_rate."
             )
 
-    def init_learner(self, policy: Any, *, key: Key[Array, ""]) -> QLearner:
+    def init_learner(self, policy: Policy, *, key: Key[Array, ""]) -> QLearner:
         parameters = parameters_of(policy)
         return QLearner(policy, parameters, self.optimizer().init(parameters), jnp.zeros((), jnp.int32))
 
@@ -63,16 +70,16 @@ class AbstractQLearning(AbstractOffPolicy):
         steps = self.steps_before_learning + iteration * self.steps_per_iteration
         return linear(self.epsilon_start, self.epsilon_end, steps / self.exploration_timesteps)
 
-    def explore(self, learner: QLearner, iteration: Int[Array, ""]) -> Actor:
-        return epsilon_greedy_actor(learner.policy, self.epsilon(iteration))
+    def explore(self, learner: QLearner, iteration: Int[Array, ""]) -> Behavior:
+        return epsilon_greedy_behavior(learner.policy, self.epsilon(iteration))
 
     def update(
-        self, learner: QLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
+        self, learner: QLearner, batch: ReplayBatch, iteration: Int[Array, ""], *, key: Key[Array, ""]
     ) -> tuple[QLearner, dict[str, Array], Float[Array, " batch"]]:
         slow = with_parameters(learner.policy, learner.target)
         y = apart(lambda: self.targets(learner.policy, slow, batch), iteration)
 
-        def loss(policy: Any) -> tuple[Float[Array, ""], tuple[Array, Array]]:
+        def loss(policy: Policy) -> tuple[Float[Array, ""], tuple[Array, Array]]:
             losses, q = self.losses(policy, y, batch)
             return batch.mean(losses), (batch.mean(losses), q)
 

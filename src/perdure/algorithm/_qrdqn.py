@@ -10,12 +10,13 @@ from perdure.policy import AbstractQuantileQPolicy
 
 from ._math import best_action, quantile_huber, td_target, value_of
 from ._q_learning import AbstractQLearning
-from ._replay import Batch
+from ._replay import ReplayBatch
+from ._role import QUANTILE_Q
 
 
 @register(name="algorithm.QRDQN")
 @final
-class QRDQN(AbstractQLearning):
+class QRDQN(AbstractQLearning[AbstractQuantileQPolicy]):
     """Learns quantiles of the return of each action, and acts on their mean.
 
     | symbol | field | source |
@@ -30,10 +31,11 @@ class QRDQN(AbstractQLearning):
     Departure: updates a step and the schedule of epsilon are those of `DQN`, so that the two compare.
     """
 
-    policy_kind: ClassVar = (AbstractQuantileQPolicy, "a quantile Q policy")
+    role: ClassVar = QUANTILE_Q
+    name: ClassVar = "qrdqn"
 
     def targets(
-        self, policy: AbstractQuantileQPolicy, target: AbstractQuantileQPolicy, batch: Batch
+        self, policy: AbstractQuantileQPolicy, target: AbstractQuantileQPolicy, batch: ReplayBatch
     ) -> Float[Array, "batch quantiles"]:
         next_quantiles = batch.after(lambda s, o, _: target.quantiles(s, o))  # (batch, actions, quantiles)
         best = best_action(next_quantiles.mean(-1), batch.next_action_mask)
@@ -44,7 +46,7 @@ class QRDQN(AbstractQLearning):
         return jax.vmap(one, in_axes=1, out_axes=1)(value_of(next_quantiles, best))
 
     def losses(
-        self, policy: AbstractQuantileQPolicy, y: Float[Array, "batch quantiles"], batch: Batch
+        self, policy: AbstractQuantileQPolicy, y: Float[Array, "batch quantiles"], batch: ReplayBatch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         quantiles = value_of(batch.now(lambda s, o, _: policy.quantiles(s, o)), batch.action)
         return jax.vmap(quantile_huber)(quantiles, y).sum(-1), quantiles.mean(-1)

@@ -5,12 +5,11 @@ from typing import ClassVar, final
 import optax
 from jaxtyping import Array, Float, Int
 
-from perdure._core import register
+from perdure._core import NonNegative, Positive, PositiveInt, UnitInterval, register
 
-from ._evaluate import Batch, Evaluation
+from ._evaluate import Evaluation, RolloutBatch
 from ._math import normalize, policy_gradient_loss
 from ._on_policy import AbstractOnPolicy
-from ._settings import check_settings
 
 
 @register(name="algorithm.REINFORCE")
@@ -32,30 +31,29 @@ class REINFORCE(AbstractOnPolicy):
     so that one learning rate suits rewards of any size.
     """
 
+    name: ClassVar = "reinforce"
+
     num_epochs: ClassVar[int] = 1
     num_minibatches: ClassVar[int] = 1
     target_kl: ClassVar[None] = None
     gae_lambda: ClassVar[float] = 1.0  # whole returns
 
-    learning_rate: float = 3e-3
-    anneal_timesteps: int | None = None  # environment steps over which the learning rate falls linearly to zero
-    num_envs: int = 8
-    num_steps: int = 128  # of each environment, in one rollout
-    discount: float = 0.99  # per environment step
-    value_weight: float = 0.5
-    max_gradient_norm: float = 0.5  # of all gradients together
+    learning_rate: Positive = 3e-3
+    anneal_timesteps: PositiveInt | None = None  # environment steps over which the learning rate falls linearly to zero
+    num_envs: PositiveInt = 8
+    num_steps: PositiveInt = 128  # of each environment, in one rollout
+    discount: UnitInterval = 0.99  # per environment step
+    value_weight: NonNegative = 0.5
+    max_gradient_norm: Positive = 0.5  # of all gradients together
     normalize_advantage: bool = True  # within a rollout
     normalize_reward: bool = False  # by the running deviation of the discounted return
-
-    def __check_init__(self) -> None:
-        check_settings(self)
 
     def optimizer(self) -> optax.GradientTransformation:
         adam = optax.adam(self.learning_rate_schedule())
         return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), adam)
 
     def loss(
-        self, new: Evaluation, batch: Batch, iteration: Int[Array, ""]
+        self, new: Evaluation, batch: RolloutBatch, iteration: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
         advantage = normalize(batch.advantage) if self.normalize_advantage else batch.advantage
         policy_loss = policy_gradient_loss(new.log_prob, advantage)

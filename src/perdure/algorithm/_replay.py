@@ -1,7 +1,6 @@
 """What an off-policy update sees: steps out of the replay buffer, alone or, for a memory, in order."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,10 +9,10 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from perdure._core import select
 
-from ._rollout import Transition
+from ._rollout import Mask, Transition
 
 
-class Batch(eqx.Module):
+class ReplayBatch(eqx.Module):
     """Steps with one leading axis: `length` consecutive ones of a sequence after the other, 1 for single steps.
 
     `now` and `after` are how networks are applied to it, and the only place that knows of memories: a sequence is
@@ -27,45 +26,49 @@ class Batch(eqx.Module):
     next_observation: PyTree  # the true successor after those steps
     terminated: Bool[Array, " batch"]
     discount: Float[Array, " batch"]  # of what `next_observation` is worth
-    action_mask: Any
-    next_action_mask: Any
+    action_mask: Mask
+    next_action_mask: Mask
     weight: Float[Array, " batch"]  # in the loss
     policy_state: PyTree  # that went in with `observation`
     begins: Bool[Array, " batch"]  # nothing of the step before may be remembered
     length: int = eqx.field(static=True)
     burn_in: int = eqx.field(static=True)
 
-    def now(self, network: Callable[..., Any], inputs: PyTree = None, *, fresh: PyTree = None) -> PyTree:
+    def now(
+        self, network: Callable[..., tuple[PyTree, PyTree]], inputs: PyTree = None, *, fresh: PyTree = None
+    ) -> PyTree:
         """`network(state, observation, input)[1]` of each step, at its observation.
 
         `fresh` is the memory that an episode begins with, for a network that did not act; None: states as stored.
         """
         return self._replay(lambda state, x, i: network(state, x.observation, i), inputs, fresh)
 
-    def after(self, network: Callable[..., Any], inputs: PyTree = None, *, fresh: PyTree = None) -> PyTree:
+    def after(
+        self, network: Callable[..., tuple[PyTree, PyTree]], inputs: PyTree = None, *, fresh: PyTree = None
+    ) -> PyTree:
         """As `now`, at the next observation, with the memory that went on. No memory depends on `inputs`."""
 
-        def seen_on(state: PyTree, x: "Batch", i: PyTree) -> tuple[PyTree, PyTree]:
+        def next_step(state: PyTree, x: "ReplayBatch", i: PyTree) -> tuple[PyTree, PyTree]:
             state, _ = network(state, x.observation, i)
             return state, network(state, x.next_observation, i)[1]
 
-        return self._replay(seen_on, inputs, fresh)
+        return self._replay(next_step, inputs, fresh)
 
     def _replay(
-        self, step: Callable[[PyTree, "Batch", PyTree], tuple[PyTree, PyTree]], inputs: PyTree, fresh: PyTree
+        self, step: Callable[[PyTree, "ReplayBatch", PyTree], tuple[PyTree, PyTree]], inputs: PyTree, fresh: PyTree
     ) -> PyTree:
-        def stored(x: Batch) -> PyTree:
+        def stored(x: ReplayBatch) -> PyTree:
             return x.policy_state if fresh is None else fresh
 
         if self.length == 1:
             return jax.vmap(lambda x, i: step(stored(x), x, i)[1])(self, inputs)
 
-        def carried(state: PyTree, at: tuple[Batch, PyTree, Array]) -> tuple[PyTree, PyTree]:
+        def carried(state: PyTree, at: tuple[ReplayBatch, PyTree, Array]) -> tuple[PyTree, PyTree]:
             x, i, warm = at
             state = select(x.begins, stored(x), state)
             return step(select(warm, jax.lax.stop_gradient(state), state), x, i)
 
-        def sequence(x: Batch, i: PyTree) -> PyTree:
+        def sequence(x: ReplayBatch, i: PyTree) -> PyTree:
             warm = jnp.arange(self.length) <= self.burn_in
             return jax.lax.scan(carried, stored(jax.tree.map(lambda s: s[0], x)), (x, i, warm))[1]
 
@@ -102,14 +105,14 @@ def n_step(window: Transition, *, discount: float) -> tuple[Transition, Float[Ar
     ), jnp.asarray(discount, float) ** counts.sum()
 
 
-def batch_of_steps(windows: Transition, weight: Float[Array, " size"], *, discount: float) -> Batch:
+def batch_of_steps(windows: Transition, weight: Float[Array, " size"], *, discount: float) -> ReplayBatch:
     """A batch of single (n-step) steps; leading axes of `windows` are `(size, n)`."""
     t, discounts = jax.vmap(lambda w: n_step(w, discount=discount))(windows)
     begins = jnp.ones(weight.shape, bool)
     return _batch(t, discounts, weight, begins, length=1, burn_in=0)
 
 
-def batch_of_sequences(windows: Transition, *, burn_in: int, discount: float) -> Batch:
+def batch_of_sequences(windows: Transition, *, burn_in: int, discount: float) -> ReplayBatch:
     """A batch of sequences; leading axes of `windows` are `(size, length)`."""
     size, length = windows.reward.shape
     begins = jnp.roll(windows.terminated | windows.truncated, 1, axis=1).at[:, 0].set(True)
@@ -119,8 +122,8 @@ def batch_of_sequences(windows: Transition, *, burn_in: int, discount: float) ->
     return _batch(flat, discounts, jnp.tile(weight, size), begins, length=length, burn_in=burn_in)
 
 
-def _batch(t: Transition, discount: Array, weight: Array, begins: Array, *, length: int, burn_in: int) -> Batch:
-    return Batch(
+def _batch(t: Transition, discount: Array, weight: Array, begins: Array, *, length: int, burn_in: int) -> ReplayBatch:
+    return ReplayBatch(
         observation=t.observation,
         action=t.action,
         reward=t.reward,

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from perdure._core import register
 from perdure.policy import Normalizer
 
 
+@register(name="algorithm.RewardScale")
 @final
 class RewardScale(eqx.Module):
     """Divides rewards by the running deviation of the discounted return; their mean is left alone.

@@ -1,7 +1,7 @@
 """Stepping environments with a policy: the only place that steps, resets and keeps the true successor."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,12 +10,15 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from perdure._core import select
+from perdure._core import register, select
 from perdure.env import AbstractEnv, autoreset, reset_where_done
 from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Box, Discrete
 
+Mask = Bool[Array, "..."] | Bool[np.ndarray, "..."] | None  # None: everything is legal
 
+
+@register(name="algorithm.Transition")
 class Transition(NamedTuple):
     """One step of one environment."""
 
@@ -26,11 +29,12 @@ class Transition(NamedTuple):
     terminated: Bool[Array, "..."]
     truncated: Bool[Array, "..."]
     policy_state: PyTree  # the state that went in with `observation`
-    action_mask: Any  # the mask that went in with `observation`; None where everything is legal
-    next_action_mask: Any
+    action_mask: Mask  # the mask that went in with `observation`; None where everything is legal
+    next_action_mask: Mask
     extras: PyTree  # what the acting function adds, such as log-probabilities
 
 
+@register(name="algorithm.Rollout")
 class Rollout(eqx.Module):
     """Where each environment stands; outside `vmap`, a leading axis `num_envs` on every array."""
 
@@ -44,18 +48,23 @@ class Rollout(eqx.Module):
 DRAWN_AHEAD = 2**26  # bytes of fresh starts that a rollout may hold
 
 
-class Actor(NamedTuple):
-    """How one environment is acted on. What is random is drawn apart, for all steps of a rollout at once."""
+class Behavior(NamedTuple):
+    """The behavior policy: how one environment is acted on while learning (Sutton & Barto 2018, section 5.5).
+
+    What is random is drawn apart, for all steps of a rollout at once.
+    """
 
     noise: Callable[[int, Key[Array, ""]], PyTree]  # for so many consecutive steps, the leading axis
-    act: Callable[[PyTree, PyTree, Any, PyTree], tuple[PyTree, PyTree, PyTree, PyTree]]
+    act: Callable[[PyTree, PyTree, Mask, PyTree], tuple[PyTree, PyTree, PyTree, PyTree]]
     # (policy_state, observation, action_mask, noise) -> (policy_state, raw action, executed action, extras)
 
 
-def uniform_actor(space: AbstractSpace) -> Actor:
+def uniform_behavior(space: AbstractSpace) -> Behavior:
     """Legal actions drawn uniformly, whatever is observed. Raw are the index of a choice, or [-1, 1] for the bounds."""
 
-    def act(policy_state: Any, observation: Any, mask: Any, key: Key[Array, ""]) -> tuple[Any, Any, Any, None]:
+    def act(
+        policy_state: PyTree, observation: PyTree, mask: Mask, key: Key[Array, ""]
+    ) -> tuple[PyTree, PyTree, PyTree, None]:
         action = space.sample(key=key, mask=mask)
         raw_action = action
         if isinstance(space, Discrete):
@@ -65,7 +74,7 @@ def uniform_actor(space: AbstractSpace) -> Actor:
             raw_action = ((action - middle) / np.where(half > 0, half, 1)).reshape(-1)
         return policy_state, raw_action, action, None
 
-    return Actor(lambda num_steps, key: jr.split(key, num_steps), act)
+    return Behavior(lambda num_steps, key: jr.split(key, num_steps), act)
 
 
 def start(env: AbstractEnv, policy: AbstractPolicy, num_envs: int, *, key: Key[Array, ""]) -> Rollout:
@@ -76,9 +85,9 @@ def start(env: AbstractEnv, policy: AbstractPolicy, num_envs: int, *, key: Key[A
     return Rollout(env_state, observation, policy_state, jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
 
 
-def rollout_noise(actor: Actor, num_steps: int, num_envs: int, *, key: Key[Array, ""]) -> PyTree:
+def rollout_noise(behavior: Behavior, num_steps: int, num_envs: int, *, key: Key[Array, ""]) -> PyTree:
     """The noise of every step of every environment; leaves `(num_steps, num_envs, ...)`."""
-    return jax.vmap(lambda k: actor.noise(num_steps, k), out_axes=1)(jr.split(key, num_envs))
+    return jax.vmap(lambda k: behavior.noise(num_steps, k), out_axes=1)(jr.split(key, num_envs))
 
 
 def size_bytes(tree: PyTree) -> int:
@@ -87,7 +96,13 @@ def size_bytes(tree: PyTree) -> int:
 
 
 def collect(
-    env: AbstractEnv, policy: AbstractPolicy, actor: Actor, rollout: Rollout, num_steps: int, *, key: Key[Array, ""]
+    env: AbstractEnv,
+    policy: AbstractPolicy,
+    behavior: Behavior,
+    rollout: Rollout,
+    num_steps: int,
+    *,
+    key: Key[Array, ""],
 ) -> tuple[Rollout, Transition, dict[str, Array]]:
     """Step every environment `num_steps` times.
 
@@ -108,10 +123,10 @@ def collect(
 
     ahead = not env.carries_over and size_bytes(jax.eval_shape(draw_starts)) <= DRAWN_AHEAD
 
-    def step(at: Rollout, x: tuple[PyTree, Key[Array, "3"], Any]) -> tuple[Rollout, tuple[Transition, Array]]:
+    def step(at: Rollout, x: tuple[PyTree, Key[Array, "3"], PyTree]) -> tuple[Rollout, tuple[Transition, Array]]:
         noise, (key_step, key_reset, key_policy), fresh = x
         mask = env.action_mask(at.env_state)
-        policy_state, raw_action, action, extras = actor.act(at.policy_state, at.observation, mask, noise)
+        policy_state, raw_action, action, extras = behavior.act(at.policy_state, at.observation, mask, noise)
         result = env.step(at.env_state, action, key=key_step)
         transition = Transition(
             observation=at.observation,
@@ -134,7 +149,7 @@ def collect(
         return Rollout(env_state, observation, policy_state, *going_on), (transition, ended)
 
     keys = jr.split(key_steps, (num_steps, num_envs, 3))
-    drawn = (rollout_noise(actor, num_steps, num_envs, key=key_noise), keys, draw_starts() if ahead else None)
+    drawn = (rollout_noise(behavior, num_steps, num_envs, key=key_noise), keys, draw_starts() if ahead else None)
     rollout, (transitions, ended) = jax.lax.scan(jax.vmap(step), rollout, drawn, unroll=min(4, num_steps))
     episodes, return_sum, length_sum = ended.sum((0, 1))
     return rollout, transitions, {"episodes": episodes, "return_sum": return_sum, "length_sum": length_sum}

@@ -10,7 +10,8 @@ from perdure.policy import AbstractSACPolicy
 
 from ._critics import Critics, check_continuous, new_critics, values_of
 from ._math import td_target
-from ._replay import Batch
+from ._replay import ReplayBatch
+from ._role import SOFT
 from ._soft import AbstractSoftActorCritic, Noise, Soft, sampled
 
 
@@ -31,25 +32,26 @@ class SAC(AbstractSoftActorCritic):
     Departures: none of the mathematics; the temperature's gradient is that of the authors' code, see `temperature_step`.
     """
 
-    policy_kind: ClassVar = (AbstractSACPolicy, "a soft actor")
+    role: ClassVar = SOFT
+    name: ClassVar = "sac"
 
     def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
         check_continuous(self, policy)
         return new_critics(policy, 2, key=key)
 
-    def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, " batch"]:
+    def targets(self, soft: Soft, batch: ReplayBatch, noise: Noise) -> Float[Array, " batch"]:
         action, log_prob = sampled(soft.policy, batch.after, noise)
         q = values_of(soft.critics, batch.after, action)[:, :, 0].min(0)  # pessimism over the twins
         return td_target(batch.reward, q - soft.alpha * log_prob, batch.terminated, discount=batch.discount)
 
     def critic_losses(
-        self, critics: Critics, y: Float[Array, " batch"], batch: Batch
+        self, critics: Critics, y: Float[Array, " batch"], batch: ReplayBatch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         q = values_of(critics, batch.now, batch.action)[:, :, 0]
         return 0.5 * jnp.square(q - y).sum(0), q.mean(0)
 
     def policy_losses(
-        self, soft: Soft, batch: Batch, noise: Noise
+        self, soft: Soft, batch: ReplayBatch, noise: Noise
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         action, log_prob = sampled(soft.policy, batch.now, noise)
         return soft.alpha * log_prob - values_of(soft.critics, batch.now, action)[:, :, 0].min(0), -log_prob

@@ -8,16 +8,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from perdure._core import Finite, Positive, register
 from perdure.policy import AbstractSACPolicy
 
 from ._critics import Critics
-from ._explore import sampling_actor
+from ._explore import sampling_behavior
 from ._math import apart, descend, gradient_step, parameters_of, polyak, with_parameters
 from ._off_policy import AbstractLearner, AbstractOffPolicy
-from ._replay import Batch
-from ._rollout import Actor
+from ._replay import ReplayBatch
+from ._rollout import Behavior
 
 
+@register(name="algorithm.SoftLearner")
 class SoftLearner(AbstractLearner):
     policy: AbstractSACPolicy
     critics: Critics
@@ -52,11 +54,13 @@ def sampled(
     return policy.normalized_action(raw_action), jax.vmap(lambda d, u: d.log_prob(u))(distribution, raw_action)
 
 
-class AbstractSoftActorCritic(AbstractOffPolicy):
+class AbstractSoftActorCritic(AbstractOffPolicy[SoftLearner, AbstractSACPolicy]):
     """Subclasses say what critics there are, what they regress on, and what the policy makes of them."""
 
-    temperature: float | None = None  # alpha, the worth of one nat of entropy; None: learned, beginning at 1
-    target_entropy: float | None = None  # in nats, what a learned temperature holds the entropy at; None: as the source
+    temperature: Positive | None = None  # alpha, the worth of one nat of entropy; None: learned, beginning at 1
+    target_entropy: Finite | None = (
+        None  # in nats, what a learned temperature holds the entropy at; None: as the source
+    )
 
     @abstractmethod
     def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
@@ -67,18 +71,18 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
         return -float(policy.action_space.flat_size)
 
     @abstractmethod
-    def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, "batch *more"]:
+    def targets(self, soft: Soft, batch: ReplayBatch, noise: Noise) -> Float[Array, "batch *more"]:
         """What the critics should say; `soft.critics` are the target ones."""
 
     @abstractmethod
     def critic_losses(
-        self, critics: Critics, y: Float[Array, "batch *more"], batch: Batch
+        self, critics: Critics, y: Float[Array, "batch *more"], batch: ReplayBatch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """How far off the critics are at each step, as a loss, and their mean value."""
 
     @abstractmethod
     def policy_losses(
-        self, soft: Soft, batch: Batch, noise: Noise
+        self, soft: Soft, batch: ReplayBatch, noise: Noise
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """What the policy descends at each step, and its entropy there (or an estimate)."""
 
@@ -92,11 +96,11 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
             policy, critics, target, policy_optimizer, critics_optimizer, log_temperature, temperature_optimizer
         )
 
-    def explore(self, learner: SoftLearner, iteration: Int[Array, ""]) -> Actor:
-        return sampling_actor(learner.policy)
+    def explore(self, learner: SoftLearner, iteration: Int[Array, ""]) -> Behavior:
+        return sampling_behavior(learner.policy)
 
     def temperature_step(
-        self, learner: SoftLearner, batch: Batch, entropy: Float[Array, " batch"]
+        self, learner: SoftLearner, batch: ReplayBatch, entropy: Float[Array, " batch"]
     ) -> tuple[Float[Array, ""], PyTree]:
         """The temperature rises where the policy is less random than it should be (arXiv:1812.05905, eq. 18).
 
@@ -109,7 +113,7 @@ class AbstractSoftActorCritic(AbstractOffPolicy):
         return gradient_step(self.optimizer(), learner.temperature_optimizer, learner.log_temperature, gradient)
 
     def update(
-        self, learner: SoftLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
+        self, learner: SoftLearner, batch: ReplayBatch, iteration: Int[Array, ""], *, key: Key[Array, ""]
     ) -> tuple[SoftLearner, dict[str, Array], Float[Array, " batch"]]:
         # both at once: half the time
         noise_target, noise_policy = learner.policy.noise((2, batch.reward.size), is_marginal=True, key=key)

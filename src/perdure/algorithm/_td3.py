@@ -8,20 +8,21 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from perdure._core import register
+from perdure._core import NonNegative, Positive, PositiveInt, register, renamed
 from perdure.policy import AbstractDeterministicPolicy
 
 from ._critics import Critics, DeterministicLearner, new_critics, values_of
-from ._explore import noisy_actor
+from ._explore import noisy_behavior
 from ._math import apart, descend, parameters_of, polyak, td_target, with_parameters
 from ._off_policy import AbstractOffPolicy
-from ._replay import Batch
-from ._rollout import Actor
+from ._replay import ReplayBatch
+from ._role import DETERMINISTIC
+from ._rollout import Behavior
 
 
-@register(name="algorithm.TD3")
+@register(name="algorithm.TD3", upgrades=[renamed(noise="exploration_noise")])
 @final
-class TD3(AbstractOffPolicy):
+class TD3(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
     """Deterministic policy gradients, with three remedies against values that are too high.
 
     | symbol | field | source |
@@ -29,20 +30,21 @@ class TD3(AbstractOffPolicy):
     | min over theta_1, theta_2 | two critics, `values_of(...).min(0)` | eq. 10 |
     | epsilon ~ clip(N(0, sigma~), -c, c) | `target_noise`, `target_noise_clip` | eq. 14 |
     | d | `policy_delay` | algorithm 1 |
-    | sigma | `noise` | algorithm 1 |
+    | sigma | `exploration_noise` | algorithm 1 |
     | tau, gamma | `tau`, `discount` | algorithm 1 |
 
     Departures: actions are normalised to [-1, 1], and so are all kinds of noise. Between two delayed updates the metric
     `policy_loss` is zero.
     """
 
-    policy_kind: ClassVar = (AbstractDeterministicPolicy, "a deterministic policy")
+    role: ClassVar = DETERMINISTIC
+    name: ClassVar = "td3"
 
-    learning_rate: float = 1e-3
-    noise: float = 0.1  # standard deviation while exploring
-    target_noise: float = 0.2  # standard deviation of what blurs the target's action
-    target_noise_clip: float = 0.5
-    policy_delay: int = 2  # updates of the critics to one of the policy and of all targets
+    learning_rate: Positive = 1e-3
+    exploration_noise: NonNegative = 0.1  # standard deviation while exploring
+    target_noise: NonNegative = 0.2  # standard deviation of what blurs the target's action
+    target_noise_clip: NonNegative = 0.5
+    policy_delay: PositiveInt = 2  # updates of the critics to one of the policy and of all targets
 
     def optimizer(self) -> optax.GradientTransformation:
         return self.new_optimizer(self.learning_rate, delay=self.policy_delay)
@@ -51,17 +53,19 @@ class TD3(AbstractOffPolicy):
         critics = new_critics(policy, 2, key=key)
         return DeterministicLearner.start(policy, critics, self.optimizer(), self.critic_optimizer())
 
-    def explore(self, learner: DeterministicLearner, iteration: Int[Array, ""]) -> Actor:
-        return noisy_actor(learner.policy, self.noise)
+    def explore(self, learner: DeterministicLearner, iteration: Int[Array, ""]) -> Behavior:
+        return noisy_behavior(learner.policy, self.exploration_noise)
 
-    def target_action(self, policy_target: AbstractDeterministicPolicy, batch: Batch, *, key: Key[Array, ""]) -> Array:
+    def target_action(
+        self, policy_target: AbstractDeterministicPolicy, batch: ReplayBatch, *, key: Key[Array, ""]
+    ) -> Array:
         """The target's next action, blurred (eq. 14)."""
         action = batch.after(lambda s, o, _: policy_target.normalized_action(s, o))
         blur = self.target_noise * jr.normal(key, action.shape)
         return jnp.clip(action + jnp.clip(blur, -self.target_noise_clip, self.target_noise_clip), -1.0, 1.0)
 
     def update(
-        self, learner: DeterministicLearner, batch: Batch, iteration: Int[Array, ""], *, key: Key[Array, ""]
+        self, learner: DeterministicLearner, batch: ReplayBatch, iteration: Int[Array, ""], *, key: Key[Array, ""]
     ) -> tuple[DeterministicLearner, dict[str, Array], Float[Array, " batch"]]:
         next_action = self.target_action(with_parameters(learner.policy, learner.policy_target), batch, key=key)
         critics_target = with_parameters(learner.critics, learner.critics_target)
@@ -91,7 +95,7 @@ class TD3(AbstractOffPolicy):
         return learner, metrics, (q - y).mean(0)
 
     def delayed_update(
-        self, learner: DeterministicLearner, critics: Critics, batch: Batch
+        self, learner: DeterministicLearner, critics: Critics, batch: ReplayBatch
     ) -> tuple[tuple[PyTree, PyTree, PyTree, PyTree], Float[Array, ""]]:
         """Both targets, the policy's parameters and its optimiser, after a step up the first critic; the loss."""
 

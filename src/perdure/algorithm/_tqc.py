@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from perdure._core import register
+from perdure._core import NonNegativeInt, PositiveInt, register
 from perdure.policy import AbstractSACPolicy
 
 from ._critics import Critics, check_continuous, new_critics, values_of
 from ._math import quantile_huber, td_target
-from ._replay import Batch
+from ._replay import ReplayBatch
+from ._role import SOFT
 from ._soft import AbstractSoftActorCritic, Noise, Soft, sampled
 
 
@@ -33,11 +34,12 @@ class TQC(AbstractSoftActorCritic):
     Departure: two critics instead of five, as in sb3-contrib.
     """
 
-    policy_kind: ClassVar = (AbstractSACPolicy, "a soft actor")
+    role: ClassVar = SOFT
+    name: ClassVar = "tqc"
 
-    num_critics: int = 2
-    num_quantiles: int = 25
-    num_dropped: int = 2
+    num_critics: PositiveInt = 2
+    num_quantiles: PositiveInt = 25
+    num_dropped: NonNegativeInt = 2
 
     def __check_init__(self) -> None:
         if not 0 <= self.num_dropped < self.num_quantiles:
@@ -50,7 +52,7 @@ class TQC(AbstractSoftActorCritic):
         check_continuous(self, policy)
         return new_critics(policy, self.num_critics, num_outputs=self.num_quantiles, key=key)
 
-    def targets(self, soft: Soft, batch: Batch, noise: Noise) -> Float[Array, "batch atoms"]:
+    def targets(self, soft: Soft, batch: ReplayBatch, noise: Noise) -> Float[Array, "batch atoms"]:
         action, log_prob = sampled(soft.policy, batch.after, noise)
         atoms = jnp.concatenate(list(values_of(soft.critics, batch.after, action)), axis=1)  # (batch, N M)
         num_kept = self.num_critics * (self.num_quantiles - self.num_dropped)
@@ -62,14 +64,14 @@ class TQC(AbstractSoftActorCritic):
         return jax.vmap(one, in_axes=1, out_axes=1)(kept - soft.alpha * log_prob[:, None])
 
     def critic_losses(
-        self, critics: Critics, y: Float[Array, "batch atoms"], batch: Batch
+        self, critics: Critics, y: Float[Array, "batch atoms"], batch: ReplayBatch
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         quantiles = values_of(critics, batch.now, batch.action)
         losses = jax.vmap(lambda q: jax.vmap(quantile_huber)(q, y))(quantiles)  # (critics, batch, M)
         return losses.mean((0, 2)), quantiles.mean((0, 2))
 
     def policy_losses(
-        self, soft: Soft, batch: Batch, noise: Noise
+        self, soft: Soft, batch: ReplayBatch, noise: Noise
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         action, log_prob = sampled(soft.policy, batch.now, noise)
         return soft.alpha * log_prob - values_of(soft.critics, batch.now, action).mean((0, 2)), -log_prob

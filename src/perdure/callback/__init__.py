@@ -1,6 +1,6 @@
 """Callbacks: run on the host between compiled chunks of training."""
 
-from typing import Any
+from typing import Never
 
 from ._base import AbstractCallback as AbstractCallback, Record as Record
 from ._console_table import ConsoleTable as ConsoleTable
@@ -13,9 +13,7 @@ from ._stop import EarlyStopping as EarlyStopping, StopOnSteps as StopOnSteps, S
 from ._video import RecordVideos as RecordVideos
 
 
-def __getattr__(name: str) -> Any:
-    if name == "SaveCheckpoints":  # it lives in perdure.checkpoint, which builds on this folder; users look for it here
-        import importlib
-
-        return importlib.import_module("perdure.checkpoint").SaveCheckpoints
+def __getattr__(name: str) -> Never:
+    if name == "SaveCheckpoints":  # no AttributeError, of which `from perdure.callback import` would hide the message
+        raise ImportError("SaveCheckpoints is in perdure.checkpoint: from perdure.checkpoint import SaveCheckpoints.")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,14 +29,17 @@ class EarlyStopping(AbstractCallback):
         self.target, self.patience, self.frequency, self.of = target, patience, frequency, of
 
     def on_start(self, record: Record) -> None:
-        self._reached, self._heard = 0, len(self.of.history) if self.of else 0
+        self._reached, self._evaluations = 0, len(self.of.history) if self.of else 0
 
     def on_chunk(self, record: Record) -> bool:
         if self.of is None:
-            news = [record.metrics["episode_return"]]
+            returns = [record.metrics["episode_return"]]
         else:
-            news, self._heard = [e.mean_return for e in self.of.history[self._heard :]], len(self.of.history)
-        for mean_return in news:
+            returns, self._evaluations = (
+                [e.mean_return for e in self.of.history[self._evaluations :]],
+                len(self.of.history),
+            )
+        for mean_return in returns:
             if not math.isnan(mean_return):  # NaN: no episode ended
                 self._reached = self._reached + 1 if mean_return >= self.target else 0
         return self._reached >= self.patience

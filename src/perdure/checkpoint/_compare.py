@@ -12,8 +12,9 @@ from jax import random as jr
 from perdure._core import dumps_json, leaf_to_numpy, leaves_with_paths, listing
 from perdure.policy import check_same_spaces
 
-from ._directory import BUFFER, METADATA, MODEL, OPTIMIZER, TRAINING, policy_in, read
+from ._directory import METADATA, arrays_of_today, policy_in, read
 from ._policy_file import load_policy, read_policy_header
+from ._state import BUFFER, MODEL, OPTIMIZER, TRAINING
 
 
 class Compared(NamedTuple):
@@ -44,11 +45,12 @@ class ActionDifference(NamedTuple):
 def read_side(path: Path) -> Compared:
     """A policy file, or a checkpoint without its replay buffer. Raises: what reading them raises."""
     if (path / METADATA).exists():
-        head, arrays = read(path, (MODEL, OPTIMIZER, TRAINING))
+        head, files = read(path, (MODEL, OPTIMIZER, TRAINING))
         kept = {name: head[name] for name in ("steps", "settings", "perdure", "jax", "metadata")}
         kept |= {"algorithm": head["algorithm"].split(".")[-1], "buffer": BUFFER in head["files"]}
-        arrays = {path.removeprefix("learner."): array for path, array in arrays.items()}
-        return Compared(True, policy_in(head, arrays), {**words(kept), **dict(listing(head["policy"]))}, arrays)
+        arrays = {p.removeprefix("learner."): array for p, array in arrays_of_today(head, files)[0].items()}
+        fields = {**words(kept), **dict(listing(head["policy"]))}
+        return Compared(True, policy_in(head, files[MODEL]), fields, arrays)
     policy, header = load_policy(path), read_policy_header(path)
     said = dict(header.metadata)
     kept = {name: said.pop(name) for name in ("algorithm", "steps", "settings") if name in said}

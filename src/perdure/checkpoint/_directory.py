@@ -7,7 +7,7 @@
     buffer_state.safetensors     replay buffer and priorities, only with `buffer=True`
 
 `metadata.json` is canonical JSON: the format, the versions that wrote it, the algorithm with its settings, the descriptions of
-policy and environment (see `perdure._core._description`), where a host environment stands, size and SHA-256 of each file (see
+policy, environment and the whole state (see `_state`), where a host environment stands, size and SHA-256 of each file (see
 `_digest`), what the caller adds, and the SHA-256 of all that. So no bit of the directory can change unnoticed, and no file may
 be missing or come from elsewhere.
 """
@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax import random as jr
 
 import perdure.env  # so that our own environments and policies are registered
@@ -30,42 +29,43 @@ import perdure.policy
 from perdure._core import (
     MAX_BYTES,
     FileFormatError,
+    Instance,
     atomic_write,
     describe,
-    describe_leaf,
     describe_to_save,
     dumps_json,
-    is_stored,
-    leaf_from_numpy,
     leaf_to_numpy,
     leaves_with_paths,
     loads_json,
     lookup,
     name_of,
     open_regular,
+    packages_of,
+    put_in_place,
     read_bytes,
     readable,
     rebuild,
     sha256,
+    steadily,
+    to_date,
+    version_of,
     write_new,
 )
 from perdure.algorithm import AbstractAlgorithm
 from perdure.env.adapter import HostEnv, NotSavable
 
 from ._digest import entry_of, start_digest
+from ._first_format import described_since, settings_since
 from ._format import check_format
-from ._place import put_in_place, steadily
+from ._free import check_free
+from ._state import BUFFER, MODEL, OPTIMIZER, TRAINING, as_state, described, filled, of_today, stored, without_buffer
 from ._tensors import read_header, tensor_chunks, view_tensors
 
-FORMAT = "perdure.checkpoint/1"
-METADATA, MODEL, OPTIMIZER, TRAINING, BUFFER = FILES = (
-    "metadata.json",
-    "model_state.safetensors",
-    "optim_state.safetensors",
-    "train_state.safetensors",
-    "buffer_state.safetensors",
-)
+FIRST_FORMAT, FORMAT = FORMATS = ("perdure.checkpoint/1", "perdure.checkpoint/2")
+METADATA = "metadata.json"
+FILES = (METADATA, MODEL, OPTIMIZER, TRAINING, BUFFER)
 CONFIG = "model_config.json"  # beside the directory, not in it
+MOST_VALUES = 2**20  # in metadata.json, which describes each moment of each parameter
 _KINDS = {
     "perdure": str,
     "jax": str,
@@ -78,6 +78,7 @@ _KINDS = {
     "files": dict,
     "metadata": dict,
 }
+_LATER_KINDS = {"algorithm_version": int, "state": dict, "packages": dict}  # since format 2
 
 
 class Checkpoint(NamedTuple):
@@ -89,16 +90,6 @@ class Checkpoint(NamedTuple):
     has_buffer: bool  # False: the buffer in `state` is empty; `algorithm.refill` before going on
     host: dict[str, Any] | None  # where a host environment stood, for `HostEnv.restore`; or {"unknown": why}
     metadata: dict[str, Any]  # the caller's
-
-
-def file_of(path: str) -> str:
-    """Which file the leaf of a training state belongs to."""
-    parts = path.split(".")
-    if parts[0] in ("buffer", "priorities"):
-        return BUFFER
-    if any("optimizer" in part for part in parts[:2]):
-        return OPTIMIZER
-    return MODEL if parts[0] in ("policy", "learner") else TRAINING
 
 
 def save(
@@ -144,28 +135,34 @@ def pack(
     """What `save` writes. The arrays are those of the state, not copies."""
     if buffer and not hasattr(state, "buffer"):
         raise ValueError(f"buffer=True, but {type(algorithm).__name__} has no replay buffer. Leave it out.")
-    leaves: dict[str, dict[str, Any]] = {MODEL: {}, OPTIMIZER: {}, TRAINING: {}, BUFFER: {}}
-    for path, leaf in leaves_with_paths(state):
-        leaves[file_of(path)][path] = leaf
-    if not buffer:
-        del leaves[BUFFER]
+    form = stored(state)
+    tree = form.tree if buffer else without_buffer(form)
+    leaves: dict[str, dict[str, Any]] = {name: {} for name in FILES[1:] if buffer or name != BUFFER}
+    for path, leaf in leaves_with_paths(tree):
+        leaves[form.file_of(path)][path] = leaf
     try:
-        described: Any = describe(state.env, root="env", registered_only=True)
+        environment: Any = describe(state.env, root="env", registered_only=True)
     except TypeError:
-        described = None
+        environment = None
+    name, description = str(name_of(type(algorithm))), described(tree)
     head: dict[str, Any] = {
         "format": FORMAT,
         "perdure": perdure.__version__,
         "jax": jax.__version__,
-        "algorithm": name_of(type(algorithm)),
+        "packages": packages_of({"class": name, "state": description}),
+        "algorithm": name,
+        "algorithm_version": version_of(name),
         "settings": dataclasses.asdict(algorithm),
         "steps": algorithm.steps_taken(state),
         "policy": describe_to_save(state.policy)[0],
-        "env": described,
+        "env": environment,
+        "state": description,
         "host": None if env is None else where(env),
         "metadata": dict(metadata or {}),
     }
-    head = readable(head)  # what JSON does not have, or is not read again, is refused before anything is written
+    head = readable(
+        head, max_values=MOST_VALUES
+    )  # what JSON does not have, or is not read again, is refused before anything is written
     words = {
         "algorithm": type(algorithm).__name__,
         "settings": head["settings"],
@@ -198,7 +195,7 @@ def write(directory: str | Path, contents: Contents, *, config: bool, force: boo
         head = {**contents.head, "files": files}
         write_new(folder / METADATA, [dumps_json({**head, "digest": sha256(dumps_json(head))})])
 
-    put_in_place(Path(directory), fill, force=force, ours=FILES)
+    put_in_place(Path(directory), fill, check=lambda found: check_free(found, force, FILES))
     if config:
         atomic_write(Path(directory).parent / CONFIG, dumps_json(contents.words))
 
@@ -223,18 +220,19 @@ def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Che
     fit, ValueError for `buffer=True` where none was saved.
     """
     directory = Path(directory)
-    head, arrays = read(directory, (MODEL, OPTIMIZER, TRAINING, *([BUFFER] if buffer else [])))
+    head, files = read(directory, (MODEL, OPTIMIZER, TRAINING, *([BUFFER] if buffer else [])))
     try:
-        algorithm, policy = new_algorithm(head["algorithm"], head["settings"]), policy_in(head, arrays)
+        algorithm, policy = algorithm_in(head), policy_in(head, files[MODEL])
         if isinstance(env, HostEnv):
             put_back(env, head["host"])
             env = env.spec
         if env is None and head["env"] is not None:
-            env = rebuild(head["env"], below(arrays, "env."), root="env")
+            env = rebuild(head["env"], below(files[TRAINING], "env."), root="env", written_by=written_by(head))
         if env is None:
             return Checkpoint(algorithm, None, policy, False, head["host"], head["metadata"])
         blank = eqx.filter_eval_shape(algorithm.begin, env, policy, key=jr.key(0))
-        state = fill(blank, arrays, without=() if buffer else (BUFFER,))
+        arrays, made = arrays_of_today(head, files, blank)
+        state = as_state(blank, filled(stored(blank), arrays, has_buffer=buffer, made=made))
     except FileFormatError as error:
         raise FileFormatError(f"{directory}: {error}") from error
     has_buffer = buffer or not hasattr(state, "buffer")
@@ -255,23 +253,66 @@ def put_back(env: HostEnv, host: dict[str, Any] | None) -> None:
     return None
 
 
-def new_algorithm(name: str, settings: dict[str, Any]) -> Any:
-    """An algorithm by its registered name. Raises: FileFormatError for an unknown name or settings that it refuses."""
+def algorithm_in(head: Mapping[str, Any]) -> Any:
+    """The algorithm with its settings, brought to today's version.
+
+    Raises: FileFormatError for an unknown name, other settings than the class has, or values that it refuses.
+    """
+    settings = head["settings"]
+    if head["format"] == FIRST_FORMAT:
+        settings = settings_since(head["algorithm"], settings)
+    saved = Instance(head["algorithm"], settings, head.get("algorithm_version", 1))
+    today = to_date(saved, "algorithm", written_by(head))
+    name, settings = today.name, today.fields
     found = lookup(name, "class")
     if not issubclass(found, AbstractAlgorithm):
-        raise FileFormatError(f"{name!r} is no algorithm.")
+        raise FileFormatError(f"{name[:200]!r} is no algorithm.")
+    known = {field.name for field in dataclasses.fields(found)}
+    if other := sorted(known ^ settings.keys()):
+        told = "lacks the setting" if other[0] in known else "has the setting"
+        raise FileFormatError(
+            f"the file {told} {other[0][:80]!r} of {name}. Say what it meant then: @register(name={name!r}, "
+            "upgrades=[added(...)]) or renamed or removed, see perdure.utils."
+        )
     try:
         return found(**settings)
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"the settings of {name} do not fit this version: {str(error)[:400]}") from error
 
 
+def written_by(head: Mapping[str, Any]) -> Mapping[str, str]:
+    """The packages that wrote a checkpoint, with their versions."""
+    packages = head.get("packages", {})
+    return {"perdure": head["perdure"], **{n: v for n, v in packages.items() if isinstance(v, str)}}
+
+
+def arrays_of_today(
+    head: Mapping[str, Any], files: Mapping[str, dict[str, Any]], blank: Any = None
+) -> tuple[Mapping[str, Any], set[str]]:
+    """The arrays of the files by the paths of today, and those that a step has made.
+
+    `blank` is a state of shapes; without it the moments of a parameter that a step has made are what the step gives.
+    """
+    arrays, moments, description = together(files), set(files[OPTIMIZER]), head.get("state")
+    if head["format"] == FIRST_FORMAT:
+        others = arrays.keys() - moments
+        description, arrays = described_since(head, arrays, paths_of_both_formats(blank))
+        moments = arrays.keys() - others
+    form = None if blank is None else stored(blank)
+    return of_today(description, arrays, moments, form, written_by(head))
+
+
+def together(files: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The arrays of all files by path."""
+    return {path: array for arrays in files.values() for path, array in arrays.items()}
+
+
 def load_policy_of(directory: str | Path) -> Any:
     """The policy alone; no file but its own is read. Raises: as `load`."""
     directory = Path(directory)
-    head, arrays = read(directory, (MODEL,))
+    head, files = read(directory, (MODEL,))
     try:
-        return policy_in(head, arrays)
+        return policy_in(head, files[MODEL])
     except FileFormatError as error:
         raise FileFormatError(f"{directory}: {error}") from error
 
@@ -284,16 +325,18 @@ def verify(directory: str | Path) -> dict[str, Any]:
 def policy_in(head: dict[str, Any], arrays: Mapping[str, Any]) -> Any:
     """The policy among the arrays of `model_state.safetensors`. Raises: FileFormatError if they are not its own."""
     prefix = "learner.policy." if any(path.startswith("learner.") for path in arrays) else "policy."
-    return rebuild(head["policy"], below(arrays, prefix))
+    return rebuild(head["policy"], below(arrays, prefix), written_by=written_by(head))
 
 
-def read(directory: Path, names: tuple[str, ...], *, optional: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(
+    directory: Path, names: tuple[str, ...], *, optional: bool = False
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """`metadata.json` and the arrays of these files by path, all from one checkpoint even if others replace it meanwhile.
 
     Raises: FileNotFoundError, FileFormatError naming the file; ValueError if there is no buffer, unless `optional`.
     """
 
-    def once() -> tuple[dict[str, Any], dict[str, Any]]:
+    def once() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         head = read_metadata(directory)
         files = head["files"]
         present, wanted = set(os.listdir(directory)), {METADATA, *files}
@@ -305,13 +348,9 @@ def read(directory: Path, names: tuple[str, ...], *, optional: bool = False) -> 
             raise ValueError(
                 f"buffer=True, but {directory} was saved without one. Leave it out, or save with buffer=True."
             )
-        arrays: dict[str, Any] = {}
-        for name in names:
-            if name in files:
-                arrays |= read_tensors(directory / name, files[name])
-        return head, arrays
+        return head, {name: read_tensors(directory / name, files[name]) for name in names if name in files}
 
-    return steadily(directory, once)
+    return steadily(directory, once, what="checkpoint")
 
 
 def read_metadata(directory: Path) -> dict[str, Any]:
@@ -319,14 +358,14 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     path = directory / METADATA
     content = read_bytes(path, most=MAX_BYTES)
     try:
-        head = loads_json(content)
+        head = loads_json(content, max_values=MOST_VALUES)
         if not isinstance(head, dict):
             raise FileFormatError("not a JSON object.")
-        check_format(head.get("format"), FORMAT, head.get("perdure"))
+        check_format(head.get("format"), FORMATS, head.get("perdure"))
         digest = head.pop("digest", None)
         if digest != sha256(dumps_json(head)) or dumps_json({**head, "digest": digest}) != content:
             raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
-        for name, kind in _KINDS.items():
+        for name, kind in (_KINDS if head["format"] == FIRST_FORMAT else _KINDS | _LATER_KINDS).items():
             if name not in head or not isinstance(head[name], kind):
                 raise FileFormatError(f"{name!r} is missing or no {getattr(kind, '__name__', kind)}.")
         named = head["files"].keys()
@@ -351,7 +390,7 @@ def read_tensors(path: Path, entry: Any) -> dict[str, Any]:
             raise FileFormatError(f"{path}: not what was saved with metadata.json: SHA-256 differs. Take another copy.")
         try:
             tensors, metadata, start = read_header(file, size)
-            check_format(metadata.get("format"), FORMAT, None)
+            check_format(metadata.get("format"), FORMATS, None)
             return view_tensors(content, tensors, start)
         except FileFormatError as error:
             raise FileFormatError(f"{path}: {error}") from error
@@ -362,26 +401,15 @@ def below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {path.removeprefix(prefix): array for path, array in arrays.items() if path.startswith(prefix)}
 
 
-def fill(blank: Any, arrays: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> Any:
-    """`blank`, a tree with shapes in place of arrays, with the arrays by path; zeros for those of the files `without`.
+def paths_of_both_formats(blank: Any) -> dict[str, str]:
+    """The path in format 1 -> that in format 2 of each array of an optimiser, as the installed optax has them."""
+    if blank is None:
+        return {}
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype) if is_shape(x) else x, blank)
+    first = {id(leaf): path for path, leaf in leaves_with_paths(shapes)}  # each leaf is an object of its own now
+    second = leaves_with_paths(stored(shapes).tree)
+    return {first[id(leaf)]: path for path, leaf in second if id(leaf) in first}
 
-    Raises: FileFormatError naming the first leaf that is missing, left over, or of another dtype or shape.
-    """
-    paths = [path for path, _ in leaves_with_paths(blank)]
-    wanted = {path for path in paths if file_of(path) not in without}
-    if missing := sorted(wanted - arrays.keys()):
-        raise FileFormatError(f"{missing[0]} is missing from the files.")
-    if left := sorted(arrays.keys() - set(paths)):
-        raise FileFormatError(f"{left[0]} is in the files, but this training has no such array.")
-    values = []
-    for path, leaf in leaves_with_paths(blank):
-        try:
-            values.append(
-                leaf_from_numpy(arrays[path], describe_leaf(leaf))
-                if path in wanted
-                else jnp.zeros(leaf.shape, leaf.dtype)
-            )
-        except FileFormatError as error:
-            raise FileFormatError(f"{path}: {error}") from error
-    stored = iter(values)
-    return jax.tree.map(lambda x: next(stored) if is_stored(x) else x, blank)
+
+def is_shape(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)

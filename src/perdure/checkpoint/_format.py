@@ -1,26 +1,28 @@
 """The format numbers of files: which this version reads, and what to do about the others."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from perdure._core import FileFormatError
 
 
-def check_format(found: Any, known: str, written_by: Any) -> None:
-    """Check that a file's format, such as "perdure.policy/1", is `known`, the only one released so far of its kind.
+def check_format(found: Any, known: Sequence[str], written_by: Any) -> None:
+    """Check that a file's format, such as "perdure.policy/1", is one of the `known` ones, of which the last is the newest.
 
     Raises: FileFormatError; where the number is a later one, with the version to install: that which wrote the file, or the
     newest, if the file does not tell it.
     """
-    if found == known:
+    if found in known:
         return
-    name, number = known.split("/")
+    name, number = known[-1].split("/")
     later = re.fullmatch(rf"{re.escape(name)}/(\d{{1,9}})", found) if isinstance(found, str) else None
     if later is None or int(later[1]) < int(number):
         told = f"format {str(found)[:40]!r} is not known to this version" if found else "it tells no format"
-        raise FileFormatError(f"{told}; this version reads {known}.")
+        raise FileFormatError(f"{told}; this version reads {' and '.join(known)}.")
     is_version = isinstance(written_by, str) and re.fullmatch(r"[0-9][0-9a-z.+]{0,30}", written_by)
     wanted = f'"perdure>={written_by}"' if is_version else "--upgrade perdure"
     raise FileFormatError(
-        f"format {found[:40]!r} is newer than this version, which reads {known}. Install a newer one: pip install {wanted}"
+        f"format {found[:40]!r} is newer than this version, which reads {' and '.join(known)}. "
+        f"Install a newer one: pip install {wanted}"
     )

@@ -7,6 +7,7 @@ A safetensors file whose tensors are the leaves by path (`actor.layers.0.weight`
     fingerprint   SHA-256 of the canonical JSON of [1, description]; the same as in an `.eqx` file of the policy
     metadata      the user's own, canonical JSON
     perdure, jax  the versions that wrote it
+    packages      of classes that are not Perdure's, the packages that define them with their versions, canonical JSON
     digest        SHA-256, in hexadecimal, of the canonical JSON of [m, t]: m is the metadata without the digest, t the
                   list, sorted by name, of [name, dtype code, shape, SHA-256 of the tensor's bytes in hexadecimal]
 
@@ -33,6 +34,7 @@ from perdure._core import (
     listing,
     loads_json,
     open_regular,
+    packages_of,
     readable,
     rebuild,
     sha256,
@@ -56,6 +58,7 @@ class PolicyHeader(NamedTuple):
     perdure_version: str
     jax_version: str
     tensors: dict[str, str]  # path -> "F32[64,4]"
+    written_by: dict[str, str]  # package -> version
 
     def listing(self) -> list[tuple[str, str]]:
         """Every field as `(path, value in words)`."""
@@ -88,6 +91,8 @@ def save_policy(path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, 
         "perdure": perdure.__version__,
         "jax": jax.__version__,
     }
+    if others := {name: version for name, version in packages_of(description).items() if name != "perdure"}:
+        header["packages"] = dumps_json(others).decode()
     entries, pieces = lay_out(tensors)
     digest = _digest(header, entries, dict(zip(entries, pieces, strict=True)))
     atomic_write(with_suffix(path, ".safetensors"), put_together(entries, pieces, {**header, "digest": digest}))
@@ -96,7 +101,7 @@ def save_policy(path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, 
 def _parse_header(metadata: dict[str, str], tensors: dict[str, Any]) -> PolicyHeader:
     if "format" not in metadata:
         raise FileFormatError("a safetensors file, but not one of a Perdure policy: its metadata has no 'format'.")
-    check_format(metadata["format"], FORMAT, metadata.get("perdure"))
+    check_format(metadata["format"], (FORMAT,), metadata.get("perdure"))
     if missing := [name for name in _STRINGS if name not in metadata]:
         raise FileFormatError(f"the metadata has no {', '.join(missing)}.")
     description, user = loads_json(metadata["description"]), loads_json(metadata["metadata"])
@@ -105,8 +110,12 @@ def _parse_header(metadata: dict[str, str], tensors: dict[str, Any]) -> PolicyHe
     if not isinstance(user, dict):
         raise FileFormatError("the user's metadata is not a JSON object.")
     shapes = {name: f"{e['dtype']}[{','.join(map(str, e['shape']))}]" for name, e in tensors.items()}
+    others = loads_json(metadata.get("packages", "{}"))
+    if not isinstance(others, dict) or not all(isinstance(version, str) for version in others.values()):
+        raise FileFormatError("the metadata's packages are not a JSON object of strings.")
     versions = metadata["perdure"], metadata["jax"]
-    return PolicyHeader(description, metadata["fingerprint"], metadata["digest"], user, *versions, shapes)
+    packages = {**others, "perdure": metadata["perdure"]}
+    return PolicyHeader(description, metadata["fingerprint"], metadata["digest"], user, *versions, shapes, packages)
 
 
 def read_policy_header(path: str | Path) -> PolicyHeader:
@@ -141,6 +150,6 @@ def load_policy(path: str | Path) -> Any:
             if "format" in metadata and _digest(metadata, tensors, data) != metadata.get("digest"):
                 raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
             header = _parse_header(metadata, tensors)
-            return rebuild(header.description, view_tensors(content, tensors, 0))
+            return rebuild(header.description, view_tensors(content, tensors, 0), written_by=header.written_by)
         except FileFormatError as error:
             raise FileFormatError(f"{path}: {error}") from error

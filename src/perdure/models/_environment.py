@@ -1,13 +1,11 @@
 """What a user calls an environment, as one that can be trained on."""
 
-from typing import Any
-
 from perdure._core import MissingExtraError, import_extra
 from perdure.env import AbstractEnv, TimeLimit, make, registered_environments
 from perdure.env.adapter import HostEnv, make_host
 
 
-def as_env(env: Any, max_steps: int | None = None, *, num_envs: int = 1) -> AbstractEnv | HostEnv:
+def as_env(env: object, max_steps: int | None = None, *, num_envs: int = 1) -> AbstractEnv | HostEnv:
     """An environment of ours, one of Gymnasium's (or several), or the name of either; at most `max_steps` an episode.
 
     By name, ours come before Gymnasium's, of which `num_envs` are made. Vector environments keep the time limits they have.

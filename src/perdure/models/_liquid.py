@@ -4,84 +4,154 @@ Cells and wiring: see `perdure.network.Liquid` (Hasani et al. 2022, doi:10.1038/
 doi:10.1038/s42256-020-00237-3).
 """
 
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TypeVar
 
+import jax
 import numpy as np
+import optax
 from jax import random as jr
+from jaxtyping import PyTree
 
 import perdure.algorithm
+from perdure._core import check_counts
 from perdure.algorithm import AbstractAlgorithm
-from perdure.policy import spaces_of
+from perdure.callback import AbstractCallback, ConsoleTable, ProgressBar
+from perdure.policy import AbstractPolicy, HasSpaces, spaces_of
 from perdure.space import AbstractSpace, Box
 
-from ._agent import Agent
+from ._base import AbstractAgent
 from ._new_policy import new_policy
 
+Self = TypeVar("Self", bound="LiquidAgent")
 
-class Spaces(NamedTuple):
+
+@dataclasses.dataclass(frozen=True)
+class Spaces:
     observation_space: AbstractSpace
     action_space: AbstractSpace
 
 
-class LiquidAgent(Agent):
-    """Observations are `state_dim` numbers, actions `action_dim` numbers in [-1, 1].
+class LiquidPolicies:
+    """Makes the liquid policy of an agent: for spaces of the sizes it was made with, or for those of an environment."""
+
+    def __init__(self, agent: str, new: Callable[[HasSpaces], AbstractPolicy], spaces: Spaces):
+        self.agent, self.new, self.spaces = agent, new, spaces
+        self.newest: AbstractPolicy | None = None
+
+    def __call__(self, env: HasSpaces | None) -> AbstractPolicy:
+        """A fresh policy for `env`, bounds and all; for None the newest one.
+
+        Raises: ValueError if the sizes are others.
+        """
+        wanted = self.spaces if env is None else Spaces(*spaces_of(env))
+        if self.newest is None or (env is not None and Spaces(*spaces_of(self.newest)) != wanted):
+            ours, theirs = (self.sizes(spaces) for spaces in (self.spaces, wanted))
+            if ours != theirs:
+                raise ValueError(
+                    f"{self.agent} is for state_dim={ours[0]} and action_dim={ours[1]}, but {getattr(env, 'name', env)} has "
+                    f"{theirs[0]} and {theirs[1]}. Make it with these numbers."
+                )
+            self.newest = self.new(wanted)
+        return self.newest
+
+    @staticmethod
+    def sizes(spaces: Spaces) -> tuple[int, int]:
+        return spaces.observation_space.flat_size, spaces.action_space.flat_size
+
+
+class LiquidAgent(AbstractAgent):
+    """Observations are `state_dim` numbers, actions `action_dim` numbers in [-1, 1]. The words are Velora's.
 
     The action of an environment with other bounds is scaled to them when `train` first sees it.
     """
 
     algorithm_class: ClassVar[type[AbstractAlgorithm]]
 
-    def _build(
+    def __init__(
         self,
         algorithm: AbstractAlgorithm,
+        *,
         state_dim: int,
         n_neurons: int,
         action_dim: int,
-        device: Any,
+        device: str | jax.Device | None,
         seed: int | None,
-        **policy_settings: Any,
-    ) -> None:
+    ):
         for name, value in (("state_dim", state_dim), ("n_neurons", n_neurons), ("action_dim", action_dim)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}={value!r}, but it must be a whole number of at least 1.")
         seed = int(np.random.randint(2**31)) if seed is None else seed
-        self._new_policy = lambda env: new_policy(
-            type(algorithm),
-            "liquid",
+
+        def new(env: HasSpaces) -> AbstractPolicy:
+            key, sizes = jr.fold_in(jr.key(seed), 1), {"num_neurons": n_neurons, "num_motor": action_dim}
+            return new_policy(type(algorithm), "liquid", env, key=key, **sizes)
+
+        spaces = Spaces(Box(-np.inf, np.inf, (state_dim,)), Box(-1, 1, (action_dim,)))
+        super().__init__(algorithm, LiquidPolicies(type(self).__name__, new, spaces), seed=seed, device=device)
+
+    def train(
+        self: Self,
+        env: object = None,
+        batch_size: int | None = None,
+        *,
+        n_episodes: int = 1000,
+        total_timesteps: int | None = None,
+        callbacks: Sequence[AbstractCallback] | None = None,
+        display_count: int = 100,
+        window_size: int = 100,
+        max_steps: int = 1000,
+        noise_scale: float | None = None,
+        gamma: float | None = None,
+        tau: float | None = None,
+    ) -> Self:
+        """Train for `n_episodes`, or for `total_timesteps` environment steps if that is given, and return itself.
+
+        As `Agent.train`, with other words.
+
+        Args:
+            env: An environment of ours or of Gymnasium (one or a vector), or its name.
+            batch_size: Steps in one update; on-policy, in one minibatch: the rollout is as long as `num_minibatches` of them.
+            n_episodes: Episodes to end, all environments together.
+            total_timesteps: Environment steps, in place of `n_episodes`.
+            callbacks: Besides the table, or the progress bar where `total_timesteps` is given; `()` for silence.
+            display_count: Episodes between two rows of the table.
+            window_size: Episodes in the table's mean return.
+            max_steps: Steps at which an episode is truncated.
+            noise_scale: `exploration_noise` of the algorithm.
+            gamma: `discount` of the algorithm.
+            tau: `tau` of the algorithm.
+
+        Raises: ValueError for settings that the algorithm does not have or refuses, or without any environment.
+        """
+        check_counts(n_episodes=n_episodes, max_steps=max_steps, total_timesteps=total_timesteps, batch_size=batch_size)
+        if callbacks is None or len(callbacks):
+            shown = ConsoleTable(display_count=display_count, window_size=window_size)
+            callbacks = [ProgressBar() if total_timesteps else shown, *(callbacks or ())]
+        settings = {"exploration_noise": noise_scale, "discount": gamma, "tau": tau}
+        return self._train(
             env,
-            key=jr.fold_in(jr.key(seed), 1),
-            num_neurons=n_neurons,
-            num_motor=action_dim,
-            **policy_settings,
+            batch_size,
+            num_episodes=n_episodes,
+            total_timesteps=total_timesteps,
+            callbacks=callbacks,
+            max_episode_steps=max_steps,
+            settings={name: value for name, value in settings.items() if value is not None},
         )
-        self._spaces = Spaces(Box(-np.inf, np.inf, (state_dim,)), Box(-1, 1, (action_dim,)))
-        Agent.__init__(self, algorithm, None, seed=seed, device=device)
 
-    @property
-    def policy(self) -> Any:
-        if self._policy is None:
-            self._policy = self._new_policy(self._spaces)
-        return super().policy
+    def predict(
+        self, state: object, hidden: PyTree = None, *, noise_scale: float = 0.1, train_mode: bool = False
+    ) -> tuple[PyTree, PyTree]:
+        """`(action, hidden)` for one observation (`state`), or for a batch with one leading axis.
 
-    def _ready_env(self, env: Any, max_steps: int) -> Any:
-        """Also gives a policy that has not learned anything yet the spaces of the environment: bounds and all."""
-        ready = super()._ready_env(env, max_steps)
-        if self.state is None and not self._is_for_spaces_of(ready):
-            ours, theirs = ([space.flat_size for space in at] for at in (self._spaces, Spaces(*spaces_of(ready))))
-            if ours != theirs:
-                raise ValueError(
-                    f"{type(self).__name__} is for state_dim={ours[0]} and action_dim={ours[1]}, but {ready.name} has "
-                    f"{theirs[0]} and {theirs[1]}. Make it with these numbers."
-                )
-            self._policy = self._new_policy(ready)
-        return ready
-
-    def _is_for_spaces_of(self, env: Any) -> bool:
-        return self._policy is not None and spaces_of(self._policy) == spaces_of(env)
+        `hidden` is what the call before gave; None at the start of an episode. The best action, or with `train_mode` an
+        exploring one, see `Agent.predict`.
+        """
+        return self._act(state, hidden, deterministic=not train_mode, exploration_noise=noise_scale, action_mask=None)
 
 
-def name_of_optimizer(optim: str | Callable[..., Any]) -> str:
+def name_of_optimizer(optim: str | Callable[..., optax.GradientTransformation]) -> str:
     """The name of an optimiser of optax, given by name or as the function itself."""
     return optim if isinstance(optim, str) else getattr(optim, "__name__", str(optim))
 
@@ -111,11 +181,11 @@ class LiquidDDPG(LiquidAgent):
         n_neurons: int,
         action_dim: int,
         *,
-        optim: str | Callable[..., Any] = "adam",
+        optim: str | Callable[..., optax.GradientTransformation] = "adam",
         buffer_size: int = 100_000,
         actor_lr: float = 1e-4,
         critic_lr: float = 1e-3,
-        device: Any = None,
+        device: str | jax.Device | None = None,
         seed: int | None = None,
     ):
         algorithm = perdure.algorithm.DDPG(
@@ -125,9 +195,10 @@ class LiquidDDPG(LiquidAgent):
             capacity=buffer_size,
             learning_starts=min(128, buffer_size),
             batch_size=128,
-            noise=0.3,
+            exploration_noise=0.3,
         )
-        self._build(algorithm, state_dim, n_neurons, action_dim, device, seed)
+        sizes = {"state_dim": state_dim, "n_neurons": n_neurons, "action_dim": action_dim}
+        super().__init__(algorithm, **sizes, device=device, seed=seed)
 
 
 class LiquidSAC(LiquidAgent):
@@ -141,11 +212,11 @@ class LiquidSAC(LiquidAgent):
         n_neurons: int,
         action_dim: int,
         *,
-        optim: str | Callable[..., Any] = "adam",
+        optim: str | Callable[..., optax.GradientTransformation] = "adam",
         buffer_size: int = 100_000,
         actor_lr: float = 3e-4,
         critic_lr: float = 3e-4,
-        device: Any = None,
+        device: str | jax.Device | None = None,
         seed: int | None = None,
     ):
         algorithm = perdure.algorithm.SAC(
@@ -156,7 +227,8 @@ class LiquidSAC(LiquidAgent):
             learning_starts=min(128, buffer_size),
             batch_size=128,
         )
-        self._build(algorithm, state_dim, n_neurons, action_dim, device, seed)
+        sizes = {"state_dim": state_dim, "n_neurons": n_neurons, "action_dim": action_dim}
+        super().__init__(algorithm, **sizes, device=device, seed=seed)
 
 
 class LiquidPPO(LiquidAgent):
@@ -170,10 +242,11 @@ class LiquidPPO(LiquidAgent):
         n_neurons: int,
         action_dim: int,
         *,
-        optim: str | Callable[..., Any] = "adam",
+        optim: str | Callable[..., optax.GradientTransformation] = "adam",
         lr: float = 3e-4,
-        device: Any = None,
+        device: str | jax.Device | None = None,
         seed: int | None = None,
     ):
         algorithm = perdure.algorithm.PPO(learning_rate=lr, optimizer_name=name_of_optimizer(optim), num_minibatches=1)
-        self._build(algorithm, state_dim, n_neurons, action_dim, device, seed)
+        sizes = {"state_dim": state_dim, "n_neurons": n_neurons, "action_dim": action_dim}
+        super().__init__(algorithm, **sizes, device=device, seed=seed)

@@ -1,45 +1,34 @@
-"""Which policy an algorithm trains: named by kind and role."""
+"""A fresh policy for an algorithm, by the kind of its body."""
 
-from typing import Any, Literal
+import dataclasses
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Key
 
-import perdure.policy
-from perdure.algorithm import (
-    A2C,
-    DDPG,
-    DQN,
-    PPO,
-    QRDQN,
-    REINFORCE,
-    SAC,
-    TD3,
-    TQC,
-    AbstractAlgorithm,
-    DiscreteSAC,
-)
-from perdure.policy import HasSpaces
-
-Kind = Literal["mlp", "cnn", "recurrent", "liquid"]
-KINDS = {"mlp": "MLP", "cnn": "CNN", "recurrent": "Recurrent", "liquid": "Liquid"}
-ROLES: dict[type[AbstractAlgorithm], str] = {
-    **dict.fromkeys((PPO, A2C, REINFORCE), "ActorCritic"),
-    DQN: "Q",
-    QRDQN: "QuantileQ",
-    **dict.fromkeys((DDPG, TD3), "Deterministic"),
-    **dict.fromkeys((SAC, TQC, DiscreteSAC), "SAC"),
-}
+from perdure.algorithm import AbstractAlgorithm
+from perdure.policy import BODIES, AbstractBodyRecord, AbstractPolicy, HasSpaces
 
 
 def new_policy(
-    algorithm: type[AbstractAlgorithm], kind: str, env: HasSpaces, *, key: Key[Array, ""], **settings: Any
-) -> Any:
-    """A fresh policy of that kind, for that algorithm; `settings` are those of the policy class.
+    algorithm: type[AbstractAlgorithm],
+    body: str | AbstractBodyRecord,
+    env: HasSpaces,
+    *,
+    key: Key[Array, ""],
+    **settings: Any,
+) -> AbstractPolicy:
+    """A fresh policy of the role that the algorithm trains.
 
-    Raises: ValueError for an unknown kind, and what the policy class raises.
+    `body` is a record of `perdure.policy`, or the word for its kind: "mlp", "cnn", "recurrent", "liquid", or that of a
+    record of your own. `settings` are those of the role, and with a word also those of the record.
+
+    Raises: ValueError for an unknown kind, TypeError for an unknown setting, and what the record and the role raise.
     """
-    if kind not in KINDS:
-        raise ValueError(f"policy={kind!r} is not known. Use one of {', '.join(KINDS)}, or give a policy.")
-    policy_class = getattr(perdure.policy, f"{KINDS[kind]}{ROLES[algorithm]}Policy")
-    return eqx.filter_jit(lambda key: policy_class(env, **settings, key=key))(key)
+    if isinstance(body, str):
+        if body not in BODIES:
+            raise ValueError(f"policy={body!r} is not known. Use one of {', '.join(BODIES)}, or give a policy.")
+        fields = {field.name for field in dataclasses.fields(BODIES[body])}
+        body = BODIES[body](**{name: settings.pop(name) for name in fields & settings.keys()})
+    new, record = algorithm.role.new_policy, body
+    return eqx.filter_jit(lambda key: new(env, record, key=key, **settings))(key)

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of one parser, with atheris (https://github.com/google/atheris).
 
-    python tests/reliability/fuzz/fuzz_parsers.py metadata|header|policy|eqx [CORPUS] [-max_total_time=600] [...]
+    python -m tests.reliability.fuzz.fuzz_parsers metadata|header|policy|eqx [CORPUS] [-max_total_time=600] [...]
 
 What is new goes to CORPUS, or to the small one beside this file, from which every run begins; options are libFuzzer's. Each
 input is parsed as it is, and with its digests put right. What is found ends the run, with the input in a file `crash-...`.
@@ -15,13 +15,11 @@ except ImportError:
     sys.exit("skipped: atheris is not installed; pip install atheris")
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
 
 with atheris.instrument_imports(include=["perdure._core", "perdure.checkpoint", "json"]):
-    from parsers import ALLOWED, parsers
-
     import perdure._core
     import perdure.checkpoint  # noqa: F401
+    from tests.support.parsers import ALLOWED, parsers
 
 
 def main() -> None:

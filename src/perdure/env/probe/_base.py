@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key
 
+from perdure._core import register
 from perdure.space import Box, Discrete
 
 from .._base import AbstractEnv, TimeStep
 
 
+@register(name="probe.ProbeState")
 class ProbeState(NamedTuple):
     sign: Float[Array, ""]  # -1 or 1, each with probability 1/2, drawn once an episode
     steps: Int[Array, ""]  # taken in this episode

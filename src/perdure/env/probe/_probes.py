@@ -86,9 +86,9 @@ class Discount(AbstractProbe):
         return jnp.where(state.steps > 0, 1, discount).astype(jnp.float32)
 
 
-@register(name="probe.TimeLimit")
+@register(name="probe.Truncation")
 @final
-class TimeLimit(AbstractProbe):
+class Truncation(AbstractProbe):
     """Skill: a time limit is not an end. The reward is 1 for ever; every third step is truncated, none terminated.
 
     The value is `1 / (1 - discount)`: 2 at a discount of 0.5. A learner that takes the limit for an end finds a mean of
@@ -155,9 +155,9 @@ class ActOnObservation(AbstractProbe):
         return best_answer(self, state.sign)
 
 
-@register(name="probe.Memory")
+@register(name="probe.ActOnMemory")
 @final
-class Memory(AbstractProbe):
+class ActOnMemory(AbstractProbe):
     """Skill: the policy's state. A random sign is shown with the first of three observations and asked for at the last.
 
     The observation is (sign or 0, 1 if asked now else 0). At the last step the action earns what it does in

@@ -14,6 +14,7 @@ from .._base import State, TimeStep
 from ._base import AbstractWrapper
 
 
+@register(name="env.FrameStackState")
 class FrameStackState(NamedTuple):
     env_state: State
     frames: Array  # the stacked observation

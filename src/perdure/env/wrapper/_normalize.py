@@ -18,6 +18,7 @@ from .._base import State, TimeStep
 from ._base import AbstractWrapper
 
 
+@register(name="env.RunningStatistics")
 class RunningStatistics(NamedTuple):
     """Mean and variance of all values so far; a little weight is given to a mean of 0 and a variance of 1."""
 
@@ -38,6 +39,7 @@ class RunningStatistics(NamedTuple):
         return RunningStatistics(mean, variance, weight)
 
 
+@register(name="env.NormalizedState")
 class NormalizedState(NamedTuple):
     env_state: State
     statistics: RunningStatistics
@@ -102,6 +104,7 @@ class NormalizeObservation(AbstractNormalizer):
         return NormalizedState(env_state, statistics), observation
 
 
+@register(name="env.NormalizedRewardState")
 class NormalizedRewardState(NamedTuple):
     env_state: State
     statistics: RunningStatistics

@@ -12,6 +12,7 @@ from .._base import State, TimeStep
 from ._base import AbstractWrapper
 
 
+@register(name="env.TimeLimitState")
 class TimeLimitState(NamedTuple):
     env_state: State
     steps: Int[Array, ""]  # taken in this episode

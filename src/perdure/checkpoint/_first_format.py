@@ -1,0 +1,328 @@
+"""What directories of format 1 do not say: the description of their training state, from what is known of that format.
+
+It described policy and environment alone; all else was arrays by path, the states of optimisers as optax had them, those of
+PPO with one vector for all parameters. What is written here are facts about files that exist: it never changes, whatever
+becomes of the classes, since each class is named as it was then and brought to today's version by its history.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from perdure._core import AbstractConstant, FileFormatError, describe_leaf, leaf_nodes, lookup
+
+from ._state import tree_of_paths
+
+Node = Any  # of a description, as JSON has it
+Arrays = Mapping[str, np.ndarray]
+_FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+_CONSTANTS = ("Normalizer", "FixedNormalizer", "Mask")
+_LEARNERS = {
+    "algorithm.QLearner": ("policy", "target", "optimizer_state", "updates", "critics"),
+    "algorithm.DeterministicLearner": (
+        *("policy", "critics", "policy_target", "critics_target", "policy_optimizer", "critics_optimizer", "updates"),
+    ),
+    "algorithm.SoftLearner": (
+        *("policy", "critics", "critics_target", "policy_optimizer", "critics_optimizer", "log_temperature"),
+        "temperature_optimizer",
+    ),
+}
+_LEARNER_OF = {
+    **dict.fromkeys(("algorithm.DQN", "algorithm.QRDQN"), "algorithm.QLearner"),
+    **dict.fromkeys(("algorithm.DDPG", "algorithm.TD3"), "algorithm.DeterministicLearner"),
+    **dict.fromkeys(("algorithm.SAC", "algorithm.TQC", "algorithm.DiscreteSAC"), "algorithm.SoftLearner"),
+}
+_ON_POLICY = ("env", "policy", "optimizer_state", "rollout", "reward_scale", "key", "iteration")
+_OFF_POLICY = ("env", "learner", "buffer", "priorities", "rollout", "reward_scale", "key", "iteration")
+_ROLLOUT = ("env_state", "observation", "policy_state", "episode_return", "episode_length")
+_TRANSITION = (
+    *("observation", "action", "reward", "next_observation", "terminated", "truncated", "policy_state", "action_mask"),
+    *("next_action_mask", "extras"),
+)
+_ENV_STATES = {  # by the class of the wrapper
+    "env.TimeLimit": ("env.TimeLimitState", ("env_state", "steps")),
+    "env.FrameStack": ("env.FrameStackState", ("env_state", "frames")),
+    "env.NormalizeObservation": ("env.NormalizedState", ("env_state", "statistics")),
+    "env.NormalizeReward": ("env.NormalizedRewardState", ("env_state", "statistics", "discounted_sum")),
+}
+
+
+def settings_since(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an algorithm, with what the first files of off-policy ones do not have, as they did without it."""
+    return {**({"anneal_timesteps": None} if name in _LEARNER_OF else {}), **settings}
+
+
+def described_since(head: Mapping[str, Any], arrays: Arrays, today: Mapping[str, str]) -> tuple[Node, dict[str, Any]]:
+    """The description of the training state of format 1, and its arrays by the paths of format 2.
+
+    `today` are the paths of both formats by those that the installed optax has in format 1: for optimisers of others.
+
+    Raises: FileFormatError for a vector of moments that does not fit the parameters.
+    """
+    arrays = by_parameter(head, arrays, today)
+    return _State(head, arrays).whole(), arrays
+
+
+class _State:
+    """The parts of a training state, by where they are."""
+
+    def __init__(self, head: Mapping[str, Any], arrays: Arrays):
+        self.head, self.arrays = head, arrays
+
+    def below(self, prefix: str) -> dict[str, Node]:
+        """The leaves of a part by their paths in it; the part itself, if it is one leaf, by an empty path."""
+        inside = {p: a for p, a in self.arrays.items() if p == prefix or p.startswith(f"{prefix}.")}
+        return {path[len(prefix) + 1 :]: describe_leaf(array) for path, array in inside.items()}
+
+    def at(self, prefix: str) -> Node:
+        """A part of no class of ours: leaves by path; None where there are none."""
+        leaves = self.below(prefix)
+        return tree_of_paths(leaves) if leaves else None
+
+    def instance(self, name: str, fields: Sequence[str], prefix: str, **nodes: Node) -> Node:
+        """A part of a class of ours, with some of its fields given."""
+        if not self.below(prefix):
+            return None
+        pairs = [[field, nodes[field] if field in nodes else self.at(f"{prefix}.{field}")] for field in fields]
+        return {"class": name, "fields": pairs}
+
+    def whole(self) -> Node:
+        is_off_policy = any(path.startswith("learner.") for path in self.arrays)
+        nodes = {
+            "env": self.head["env"] if self.head["env"] is not None else self.at("env"),
+            "rollout": self.rollout(),
+            "reward_scale": self.reward_scale(),
+            "learner": self.learner(),
+            "buffer": self.buffer(),
+            "priorities": self.priorities(),
+            "policy": self.head["policy"],
+        }
+        name, fields = ("OffPolicyState", _OFF_POLICY) if is_off_policy else ("OnPolicyState", _ON_POLICY)
+        names = {path.split(".")[0] for path in self.arrays}
+        if not names <= {*fields}:  # a state of the user's own
+            return {"dict": {name: nodes.get(name, self.at(name)) for name in sorted(names)}}
+        pairs = [[field, nodes[field] if field in nodes else self.part(field, "")] for field in fields]
+        return {"class": f"algorithm.{name}", "fields": pairs}
+
+    def part(self, name: str, prefix: str) -> Node:
+        """A field of a state or learner: networks, what has their structure, or anything else."""
+        path = f"{prefix}{name}"
+        if name == "policy":
+            return self.head["policy"]
+        if name == "critics":
+            return self.critics(path)
+        if name.endswith("optimizer") or name == "optimizer_state":
+            return self.optimizer(path, self.network(name.removesuffix("_optimizer"), prefix))
+        if name in ("target", "policy_target", "critics_target"):
+            return like(self.network(name.removesuffix("_target"), prefix), self.below(path))
+        return self.at(path)
+
+    def network(self, name: str, prefix: str) -> Node:
+        """What a target or optimiser of that name belongs to."""
+        if name == "critics":
+            return self.critics(f"{prefix}critics")
+        return None if name == "temperature" else self.head["policy"]
+
+    def optimizer(self, prefix: str, parameters: Node) -> Node:
+        """The state of an optimiser, each of its moments with the structure of the parameters."""
+        names = sorted({tuple(path.split(".")[:2]) for path in self.below(prefix)})
+        stages: dict[str, dict[str, Node]] = {}
+        for stage, field in (name for name in names if len(name) == 2):
+            leaves = self.below(f"{prefix}.{stage}.{field}")
+            stages.setdefault(stage, {})[field] = tree_of_paths(leaves) if "" in leaves else like(parameters, leaves)
+        return {"dict": {stage: {"dict": members} for stage, members in stages.items()}}
+
+    def learner(self) -> Node:
+        name = _LEARNER_OF.get(self.head["algorithm"])
+        found = {path.split(".")[0] for path in self.below("learner")}
+        if name is None or not found <= {*_LEARNERS[name]}:
+            return {"dict": {field: self.part(field, "learner.") for field in sorted(found)}}
+        return {"class": name, "fields": [[field, self.part(field, "learner.")] for field in _LEARNERS[name]]}
+
+    def critics(self, prefix: str) -> Node:
+        """Critics have the body of their policy, with weights of their own, and a network like its."""
+        count = len({path.split(".")[0] for path in self.below(prefix)})
+        policy = _fields(self.head["policy"])
+        critics = []
+        for i in range(count):
+            body, network = (self.below(f"{prefix}.{i}.{part}") for part in ("body", "network"))
+            nodes = {
+                "observation_space": policy.get("observation_space"),
+                "action_space": policy.get("action_space"),
+                "body": like(policy.get("body"), body, exactly=True),
+                "network": like(policy.get("network"), network, exactly=True),
+            }
+            critics.append({"class": "QFunction", "fields": [list(pair) for pair in nodes.items()]})
+        return critics or None
+
+    def rollout(self) -> Node:
+        env_state = self.env_state(self.head["env"], "rollout.env_state")
+        policy_state = self.memory("rollout.policy_state")
+        return self.instance("algorithm.Rollout", _ROLLOUT, "rollout", env_state=env_state, policy_state=policy_state)
+
+    def env_state(self, env: Node, prefix: str) -> Node:
+        name, fields = env.get("class") if isinstance(env, dict) else None, _fields(env)
+        if name in _ENV_STATES:
+            inner = self.env_state(fields.get("env"), f"{prefix}.env_state")
+            statistics = self.instance("env.RunningStatistics", ("mean", "variance", "weight"), f"{prefix}.statistics")
+            return self.instance(*_ENV_STATES[name], prefix, env_state=inner, statistics=statistics)
+        if "env" in fields:
+            return self.env_state(fields["env"], prefix)
+        if isinstance(name, str) and name.startswith("probe."):
+            return self.instance("probe.ProbeState", ("sign", "steps"), prefix)
+        return self.at(prefix)
+
+    def memory(self, prefix: str) -> Node:
+        if f"{prefix}.memory" not in self.arrays and not self.below(f"{prefix}.memory"):
+            return self.at(prefix)
+        return self.instance("MemoryState", ("memory",), prefix, memory=self.cells(f"{prefix}.memory"))
+
+    def cells(self, prefix: str) -> Node:
+        names = {path.split(".")[0] for path in self.below(prefix)}
+        if names == {"hidden", "cell"}:
+            return self.instance("LSTMState", ("hidden", "cell"), prefix)
+        if names and all(name.isdecimal() for name in names):
+            return [self.cells(f"{prefix}.{i}") for i in range(len(names))]
+        return self.at(prefix)
+
+    def reward_scale(self) -> Node:
+        arrays = ("mean", "variance", "count")
+        statistics = self.instance(
+            "Normalizer", (*arrays, "clip", "epsilon"), "reward_scale.statistics", clip=10.0, epsilon=1e-8
+        )
+        fields = ("statistics", "discounted_sum")
+        return self.instance("algorithm.RewardScale", fields, "reward_scale", statistics=statistics)
+
+    def buffer(self) -> Node:
+        policy_state = self.memory("buffer.data.policy_state")
+        data = self.instance("algorithm.Transition", _TRANSITION, "buffer.data", policy_state=policy_state)
+        return self.instance("algorithm.Buffer", ("data", "blocks_written"), "buffer", data=data)
+
+    def priorities(self) -> Node:
+        count = len({path.split(".")[0] for path in self.below("priorities.tree.levels")})
+        levels = [self.at(f"priorities.tree.levels.{i}") for i in range(count)]
+        tree = self.instance("algorithm.SumTree", ("levels",), "priorities.tree", levels=levels)
+        return self.instance("algorithm.Priorities", ("tree", "highest"), "priorities", tree=tree)
+
+
+def _fields(node: Node) -> dict[str, Node]:
+    return dict(node["fields"]) if isinstance(node, dict) and "fields" in node else {}
+
+
+def like(node: Node, leaves: Mapping[str, Node], *, exactly: bool = False) -> Node:
+    """A part with the structure of another one: the same description, with these leaves, and None for all others.
+
+    Leaves by path alone where the other one has not all of these, or `exactly` these.
+    """
+    there = {path for path, _ in leaf_nodes(node)}
+    if not leaves.keys() <= there or (exactly and leaves.keys() != there):
+        return tree_of_paths(leaves) if leaves else None
+    return _replaced(node, "", leaves)
+
+
+def _replaced(node: Node, path: str, leaves: Mapping[str, Node]) -> Node:
+    def member(name: object, inner: Node) -> Node:
+        return _replaced(inner, f"{path}.{name}" if path else str(name), leaves)
+
+    match node:
+        case {"leaf": _}:
+            return leaves.get(path)
+        case {"class": _, "fields": list(pairs)}:
+            return {**node, "fields": [[name, member(name, inner)] for name, inner in pairs]}
+        case {"dict": dict(members)}:
+            return {"dict": {name: member(name, inner) for name, inner in members.items()}}
+        case {"list": list(members)}:
+            return {"list": [member(i, inner) for i, inner in enumerate(members)]}
+        case list():
+            return [member(i, inner) for i, inner in enumerate(node)]
+    return node
+
+
+class _Moment(NamedTuple):
+    """The place of an array in the state of an optimiser of optax."""
+
+    optimizer: str  # where the optimiser is: learner.critics_optimizer
+    place: str  # of the transformation: 1.0
+    field: str  # of its state: mu
+    parameter: str  # 0.network.layers.0.weight; empty for a count, and for a vector of all parameters
+
+
+_OPTIMIZER = re.compile(r"((?:learner\.)?\w*optimizer(?:_state)?)\.")
+_ARRAY = re.compile(rf"{_OPTIMIZER.pattern}((?:\d+\.)*)(count|mu|nu|trace)(?:\.(.+))?")
+_FIELDS = {"count": "steps", "mu": "first_moment", "nu": "second_moment", "trace": "first_moment"}
+
+
+def by_parameter(head: Mapping[str, Any], arrays: Arrays, today: Mapping[str, str]) -> dict[str, Any]:
+    """The arrays, with those of optimisers by the paths of format 2 (see `_optimizer_state`)."""
+    optimizers = {path: match[1] for path in arrays if (match := _OPTIMIZER.match(path))}
+    known = {path: match for path in optimizers if (match := _ARRAY.fullmatch(path))}
+    of_others = {optimizers[path] for path in optimizers.keys() - known.keys()}  # they were not as ours were
+    found = {p: _Moment(*m.groups(default="")) for p, m in known.items() if optimizers[p] not in of_others}
+    fields: dict[tuple[str, str], set[str]] = {}
+    for moment in found.values():
+        fields.setdefault(moment[:2], set()).add(moment.field)
+    renamed: dict[str, Any] = {}
+    for path, array in arrays.items():
+        if path not in found:
+            renamed[today.get(path, path)] = array
+            continue
+        moment = found[path]
+        stage = _transformation(fields[moment[:2]], head["settings"].get("optimizer_name"))
+        name = f"{moment.optimizer}.{stage}.{_FIELDS[moment.field]}"
+        is_vector = not moment.parameter and moment.field != "count" and array.ndim == 1
+        if is_vector:
+            renamed |= {
+                f"{name}.{parameter}": piece for parameter, piece in _pieces(head["policy"], array, path).items()
+            }
+        else:
+            renamed[f"{name}.{moment.parameter}" if moment.parameter else name] = array
+    return renamed
+
+
+def _transformation(fields: set[str], optimizer_name: str | None) -> str:
+    if fields == {"count"}:
+        return "schedule"
+    if "trace" in fields:
+        return "momentum"
+    if "mu" not in fields:
+        return "rms"
+    if "nu" not in fields:
+        return "lion"
+    return "belief" if optimizer_name == "adabelief" else "adam"
+
+
+def _pieces(policy: Node, vector: np.ndarray, path: str) -> dict[str, np.ndarray]:
+    """A vector of all parameters of a policy as arrays by parameter, in the order of the file's own classes."""
+    shapes = {name: tuple(node["shape"]) for name, node in leaf_nodes(_trained(policy))}
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+    if len(ends) == 0 or ends[-1] != vector.size:
+        raise FileFormatError(f"{path} has {vector.size} numbers, but the parameters of the policy are others.")
+    pieces = np.split(vector, ends[:-1])
+    return {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
+
+
+def _trained(node: Node) -> Node:
+    """A description with None for all leaves that are not trained: what is no float, and what is in a constant."""
+    match node:
+        case {"leaf": kind, "dtype": str(dtype)}:
+            return node if kind in ("jax", "numpy") and dtype in _FLOATS else None
+        case {"class": name} if name in _CONSTANTS or _is_constant(name):
+            return None
+        case {"class": _, "fields": list(pairs)}:
+            return {**node, "fields": [[name, _trained(inner)] for name, inner in pairs]}
+        case {"dict": dict(members)}:
+            return {"dict": {name: _trained(inner) for name, inner in members.items()}}
+        case {"list": list(members)}:
+            return {"list": [_trained(inner) for inner in members]}
+        case list():
+            return [_trained(inner) for inner in node]
+    return node
+
+
+def _is_constant(name: Any) -> bool:
+    try:
+        return issubclass(lookup(name, "class"), AbstractConstant)
+    except FileFormatError:  # of the user's, and of another name now
+        return False
