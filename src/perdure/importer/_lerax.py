@@ -149,9 +149,12 @@ def _actor_critic(model: _Model) -> AbstractPolicy:
         log_std = jnp.asarray(leaves.after[0].reshape(head.log_std.shape), jnp.float32)
         head = ActionHead.of(model.action_space, log_std)
         model.notes.append("actions are clipped to the bounds, which Lerax leaves to the environment")
-    actor = mlp([*hidden, product(last, leaves.layers[-1])], jax.nn.relu)
-    critic = mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu)
-    return ActorCriticPolicy.of(model.body(trunk, jax.nn.relu), actor, critic, head)
+    return ActorCriticPolicy.of(
+        model.body(trunk, jax.nn.relu),
+        mlp([*hidden, product(last, leaves.layers[-1])], jax.nn.relu),
+        mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu),
+        head,
+    )
 
 
 def _q(model: _Model) -> AbstractPolicy:
