@@ -20,7 +20,7 @@ from perdure.policy import (
     thawed,
     update_normalizer,
 )
-from policy_kinds import CHOICE, VECTOR, Spaces
+from tests.support.policy_kinds import CHOICE, VECTOR, Spaces
 
 CARTPOLE, PENDULUM = make("CartPole-v1"), make("Pendulum-v1")
 ON = {"num_envs": 2, "num_steps": 8, "num_minibatches": 2}

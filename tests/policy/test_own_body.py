@@ -31,7 +31,7 @@ from perdure.policy import (
 )
 from perdure.space import AbstractSpace
 from perdure.utils import register
-from policy_kinds import CHOICE, VECTOR, Spaces
+from tests.support.policy_kinds import CHOICE, VECTOR, Spaces
 
 
 @register

@@ -23,7 +23,7 @@ from perdure.policy import (
     update_normalizer,
 )
 from perdure.space import Box, Dict, Discrete
-from policy_kinds import CHOICE, MIXED, VECTOR, Spaces
+from tests.support.policy_kinds import CHOICE, MIXED, VECTOR, Spaces
 
 
 @final
