@@ -12,7 +12,7 @@ from perdure.policy import (
     Body,
     CNNActorCriticPolicy,
     Convolutions,
-    Memory,
+    RecurrentCell,
     RecurrentQPolicy,
     features,
 )
@@ -45,7 +45,7 @@ def test_without_convolutions_pixels_are_flattened_in_the_order_of_the_keys():
 
 
 def test_the_trunk_stands_where_the_parts_meet_and_the_cell_after_it():
-    architecture = Architecture(convolutions=SMALL, trunk_sizes=(7, 6), memory=Memory("gru", 5))
+    architecture = Architecture(convolutions=SMALL, trunk_sizes=(7, 6), cell=RecurrentCell("gru", 5))
     body = Body(Tuple((IMAGE, Discrete(3))), architecture, key=jr.key(0))
     assert [layer.weight.shape for layer in body.trunk.layers] == [(7, 3 + 8), (6, 7)]
     assert body.cell.input.weight.shape == (15, 6)
@@ -92,4 +92,4 @@ def test_a_stateful_policy_without_its_state_says_how_to_get_one():
 
 def test_an_unknown_cell_is_refused():
     with pytest.raises(ValueError, match="cell='rnn' is not known"):
-        Memory("rnn", 4)
+        RecurrentCell("rnn", 4)

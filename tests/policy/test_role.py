@@ -32,7 +32,6 @@ from perdure.policy import (
     Convolutions,
     DeterministicPolicy,
     LiquidBody,
-    Memory,
     MLPActorCriticPolicy,
     MLPBody,
     MLPQPolicy,
@@ -40,6 +39,7 @@ from perdure.policy import (
     QuantileQPolicy,
     RecurrentActorCriticPolicy,
     RecurrentBody,
+    RecurrentCell,
     SACPolicy,
     frozen,
 )
@@ -223,7 +223,7 @@ def from_file(record, **fields):
         (lambda: LiquidBody(num_neurons=1), "1 neurons"),
         (lambda: Convolutions(kernels=(3, 3)), "as many channels as kernels"),
         (lambda: Convolutions(strides=(4, 2, 0)), "each of them is one or more"),
-        (lambda: Memory("gru", 4, count=3), "count = 3"),
+        (lambda: RecurrentCell("gru", 4, count=3), "count = 3"),
     ],
 )
 def test_a_record_is_checked_when_it_is_made(build, message):

@@ -21,7 +21,7 @@ import numpy as np
 
 from perdure._core import FileFormatError, loads_json, read_bytes
 from perdure.network import CfC, LiquidCommand, MaskedLinear
-from perdure.policy import AbstractPolicy, Architecture, Body, DeterministicPolicy, Memory, SACPolicy
+from perdure.policy import AbstractPolicy, Architecture, Body, DeterministicPolicy, RecurrentCell, SACPolicy
 from perdure.space import Box, Discrete
 
 from ._layers import mlp
@@ -84,7 +84,7 @@ def _circuit(tensors: Tensors, neurons: int) -> _Circuit:
     in_size = tensors.take(f"{_NCP}.inter.weight", 2).shape[1]
     out_size = len(tensors.take(f"{_NCP}.motor.weight", 2))
     space = Box(-np.inf, np.inf, (in_size,))
-    architecture = Architecture(memory=Memory("liquid", neurons, command), initialization="uniform")
+    architecture = Architecture(cell=RecurrentCell("liquid", neurons, command), initialization="uniform")
     body = Body.of(space, architecture, cell=_cell(tensors, in_size, neurons - command, command))
     weight, bias, _ = _sparse(tensors, f"{_NCP}.motor", out_size, command)
     return _Circuit(body, Layer(weight, bias))

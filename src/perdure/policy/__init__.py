@@ -26,7 +26,7 @@ from ._actor_critic import (
 from ._architecture import (
     Architecture as Architecture,
     Convolutions as Convolutions,
-    Memory as Memory,
+    RecurrentCell as RecurrentCell,
 )
 from ._base import (
     AbstractPolicy as AbstractPolicy,

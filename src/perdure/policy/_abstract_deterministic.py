@@ -15,7 +15,7 @@ class AbstractDeterministicPolicy(AbstractPolicy[StateType, Float[Array, "..."],
     def normalized_action(
         self, policy_state: StateType, observation: ObsType
     ) -> tuple[StateType, Float[Array, " size"]]:
-        """The next memory, and the normalised action: flat, each entry in [-1, 1]."""
+        """The next policy state, and the normalised action: flat, each entry in [-1, 1]."""
 
     def environment_action(self, normalized_action: Float[Array, " size"]) -> Float[Array, "..."]:
         """The action that the environment executes for a normalised one: scaled to the bounds, and clipped to them."""

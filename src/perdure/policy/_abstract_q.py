@@ -42,7 +42,7 @@ class AbstractQPolicy(AbstractPolicy[StateType, Int[Array, ""], ObsType, Bool[Ar
 
     @abstractmethod
     def q_values(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, " actions"]]:
-        """The next internal state, and the value of each action."""
+        """The next policy state, and the value of each action."""
 
     def __call__(
         self,
@@ -54,8 +54,8 @@ class AbstractQPolicy(AbstractPolicy[StateType, Int[Array, ""], ObsType, Bool[Ar
     ) -> tuple[StateType, Int[Array, ""]]:
         if key is not None:
             return self.act_from_noise(state, observation, self.noise(key=key), action_mask=action_mask)
-        state, q_values = self.q_values(state, observation)
-        return state, self._started(Categorical(q_values, action_mask).mode())
+        policy_state, q_values = self.q_values(state, observation)
+        return policy_state, self._started(Categorical(q_values, action_mask).mode())
 
     @property
     def noise_kind(self) -> Literal["uniform"]:
@@ -69,15 +69,15 @@ class AbstractQPolicy(AbstractPolicy[StateType, Int[Array, ""], ObsType, Bool[Ar
 
     def act_from_noise(
         self,
-        state: StateType,
+        policy_state: StateType,
         observation: ObsType,
         noise: Float[Array, " actions_and_one"],
         *,
         action_mask: Bool[Array, " actions"] | None = None,
     ) -> tuple[StateType, Int[Array, ""]]:
-        """The next internal state, and the epsilon-greedy action that `noise` stands for: nothing is drawn."""
-        state, q_values = self.q_values(state, observation)
-        return state, self._started(epsilon_greedy(q_values, self.epsilon, noise, action_mask=action_mask))
+        """The next policy state, and the epsilon-greedy action that `noise` stands for: nothing is drawn."""
+        policy_state, q_values = self.q_values(policy_state, observation)
+        return policy_state, self._started(epsilon_greedy(q_values, self.epsilon, noise, action_mask=action_mask))
 
     def _started(self, index: Int[Array, ""]) -> Int[Array, ""]:
         assert isinstance(self.action_space, Discrete)
@@ -91,9 +91,11 @@ class AbstractQuantileQPolicy(AbstractQPolicy[StateType, ObsType]):
     """
 
     @abstractmethod
-    def quantiles(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, "actions quantiles"]]:
-        """The next internal state, and for each action the quantiles (2i - 1) / 2N of its return, i = 1 ... N."""
+    def quantiles(
+        self, policy_state: StateType, observation: ObsType
+    ) -> tuple[StateType, Float[Array, "actions quantiles"]]:
+        """The next policy state, and for each action the quantiles (2i - 1) / 2N of its return, i = 1 ... N."""
 
     def q_values(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, " actions"]]:
-        state, quantiles = self.quantiles(state, observation)
-        return state, quantiles.mean(-1)
+        policy_state, quantiles = self.quantiles(state, observation)
+        return policy_state, quantiles.mean(-1)

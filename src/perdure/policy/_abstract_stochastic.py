@@ -1,12 +1,13 @@
 """Policies that act by sampling: with a critic in the policy (actor-critic), and without (soft actor-critic)."""
 
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from perdure._core import Action
 from perdure.distribution import AbstractDistribution
 from perdure.space import Box
 
@@ -22,12 +23,12 @@ class AbstractStochasticPolicy(AbstractPolicy[StateType, ActType, ObsType, MaskT
 
     @abstractmethod
     def distribution(
-        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+        self, policy_state: StateType, observation: ObsType, action_mask: MaskType | None = None
     ) -> tuple[StateType, AbstractDistribution]:
-        """The next internal state, and the distribution over raw actions."""
+        """The next policy state, and the distribution over raw actions."""
 
     @abstractmethod
-    def environment_action(self, raw_action: Any) -> ActType:
+    def environment_action(self, raw_action: Action) -> ActType:
         """The action that the environment executes for a raw one."""
 
     def __call__(
@@ -38,21 +39,21 @@ class AbstractStochasticPolicy(AbstractPolicy[StateType, ActType, ObsType, MaskT
         key: Key[Array, ""] | None = None,
         action_mask: MaskType | None = None,
     ) -> tuple[StateType, ActType]:
-        state, distribution = self.distribution(state, observation, action_mask)
+        policy_state, distribution = self.distribution(state, observation, action_mask)
         raw_action = distribution.mode() if key is None else distribution.sample(key=key)
-        return state, self.environment_action(raw_action)
+        return policy_state, self.environment_action(raw_action)
 
     def act_from_noise(
         self,
-        state: StateType,
+        policy_state: StateType,
         observation: ObsType,
         noise: Float[Array, "..."],
         *,
         action_mask: MaskType | None = None,
     ) -> tuple[StateType, ActType]:
-        """The next internal state, and the action that `noise` (see `noise`) stands for: nothing is drawn."""
-        state, distribution = self.distribution(state, observation, action_mask)
-        return state, self.environment_action(distribution.from_noise(noise))
+        """The next policy state, and the action that `noise` (see `noise`) stands for: nothing is drawn."""
+        policy_state, distribution = self.distribution(policy_state, observation, action_mask)
+        return policy_state, self.environment_action(distribution.from_noise(noise))
 
     def noise(
         self, shape: tuple[int, ...] = (), *, is_marginal: bool = False, key: Key[Array, ""]
@@ -90,34 +91,34 @@ class AbstractActorCriticPolicy(AbstractStochasticPolicy[StateType, ActType, Obs
 
     @abstractmethod
     def evaluate(
-        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+        self, policy_state: StateType, observation: ObsType, action_mask: MaskType | None = None
     ) -> tuple[StateType, AbstractDistribution, Float[Array, ""]]:
-        """The next internal state, the distribution over raw actions, and the value of the observation."""
+        """The next policy state, the distribution over raw actions, and the value of the observation."""
 
     def distribution(
-        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+        self, policy_state: StateType, observation: ObsType, action_mask: MaskType | None = None
     ) -> tuple[StateType, AbstractDistribution]:
-        return self.evaluate(state, observation, action_mask)[:2]
+        return self.evaluate(policy_state, observation, action_mask)[:2]
 
     def action_and_value(
-        self, state: StateType, observation: ObsType, *, key: Key[Array, ""], action_mask: MaskType | None = None
-    ) -> tuple[StateType, Any, Float[Array, ""], Float[Array, ""]]:
-        """The next internal state, a sampled raw action, the value of the observation, the action's log-probability."""
-        state, distribution, value = self.evaluate(state, observation, action_mask)
+        self, policy_state: StateType, observation: ObsType, *, key: Key[Array, ""], action_mask: MaskType | None = None
+    ) -> tuple[StateType, Action, Float[Array, ""], Float[Array, ""]]:
+        """The next policy state, a sampled raw action, the value of the observation, the action's log-probability."""
+        policy_state, distribution, value = self.evaluate(policy_state, observation, action_mask)
         raw_action = distribution.sample(key=key)
-        return state, raw_action, value, distribution.log_prob(raw_action)
+        return policy_state, raw_action, value, distribution.log_prob(raw_action)
 
     def evaluate_action(
-        self, state: StateType, observation: ObsType, raw_action: Any, *, action_mask: MaskType | None = None
+        self, policy_state: StateType, observation: ObsType, raw_action: Action, *, action_mask: MaskType | None = None
     ) -> tuple[StateType, Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-        """The next internal state, the value, the raw action's log-probability, the entropy of the distribution."""
-        state, distribution, value = self.evaluate(state, observation, action_mask)
-        return state, value, distribution.log_prob(raw_action), distribution.entropy()
+        """The next policy state, the value, the raw action's log-probability, the entropy of the distribution."""
+        policy_state, distribution, value = self.evaluate(policy_state, observation, action_mask)
+        return policy_state, value, distribution.log_prob(raw_action), distribution.entropy()
 
-    def value(self, state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, ""]]:
-        """The next internal state, and the value of the observation."""
-        state, _, value = self.evaluate(state, observation, None)
-        return state, value
+    def value(self, policy_state: StateType, observation: ObsType) -> tuple[StateType, Float[Array, ""]]:
+        """The next policy state, and the value of the observation."""
+        policy_state, _, value = self.evaluate(policy_state, observation, None)
+        return policy_state, value
 
 
 class AbstractSACPolicy(AbstractStochasticPolicy[StateType, ActType, ObsType, MaskType]):
@@ -128,15 +129,15 @@ class AbstractSACPolicy(AbstractStochasticPolicy[StateType, ActType, ObsType, Ma
 
     @abstractmethod
     def evaluate(
-        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+        self, policy_state: StateType, observation: ObsType, action_mask: MaskType | None = None
     ) -> tuple[StateType, AbstractDistribution]:
-        """The next internal state, and the distribution over raw actions."""
+        """The next policy state, and the distribution over raw actions."""
 
     def distribution(
-        self, state: StateType, observation: ObsType, action_mask: MaskType | None = None
+        self, policy_state: StateType, observation: ObsType, action_mask: MaskType | None = None
     ) -> tuple[StateType, AbstractDistribution]:
-        return self.evaluate(state, observation, action_mask)
+        return self.evaluate(policy_state, observation, action_mask)
 
-    def normalized_action(self, raw_action: Any) -> Array:
+    def normalized_action(self, raw_action: Action) -> Array:
         """What critics take: tanh(u) in [-1, 1] for a Box, the index for Discrete."""
         return jnp.tanh(raw_action) if isinstance(self.action_space, Box) else raw_action

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from perdure._core import Instance, added, register
+from perdure._core import Instance, added, register, renamed
 from perdure.network import (
     Activation,
     Initialization,
@@ -59,10 +59,10 @@ NATURE = Convolutions()
 @register
 @final
 @dataclasses.dataclass(frozen=True)
-class Memory:
-    """A recurrent cell, or two of them side by side."""
+class RecurrentCell:
+    """What remembers in a body: a cell, or two of them side by side."""
 
-    cell: str  # "gru", "lstm" or "liquid"
+    kind: str  # "gru", "lstm" or "liquid"
     size: int  # units; of a liquid cell inter and command neurons
     num_motor: int = 1  # of a liquid cell: motor neurons, which are its output
     sparsity: float = 0.5  # of a liquid cell: share of connections between layers that do not exist
@@ -72,13 +72,13 @@ class Memory:
         self.__check_init__()
 
     def __check_init__(self) -> None:
-        if self.cell not in ("gru", "lstm", "liquid"):
-            raise ValueError(f"cell={self.cell!r} is not known. Use 'gru', 'lstm' or 'liquid'.")
-        if self.cell == "liquid":
+        if self.kind not in ("gru", "lstm", "liquid"):
+            raise ValueError(f"cell={self.kind!r} is not known. Use 'gru', 'lstm' or 'liquid'.")
+        if self.kind == "liquid":
             check_circuit(self.size, self.num_motor, self.sparsity)
         check_sizes("memory_size", (self.size,))
         if self.count not in (1, 2):
-            raise ValueError(f"Memory.count = {self.count}, but there is one memory, or one each for actor and critic.")
+            raise ValueError(f"RecurrentCell.count = {self.count}, but there is one, or one each for actor and critic.")
 
 
 def plain_without_trunk(architecture: Instance) -> Instance:
@@ -88,7 +88,7 @@ def plain_without_trunk(architecture: Instance) -> Instance:
     return architecture
 
 
-@register(upgrades=[plain_without_trunk])
+@register(upgrades=[plain_without_trunk, renamed(memory="cell")])
 @final
 @dataclasses.dataclass(frozen=True)
 class Architecture:
@@ -97,7 +97,7 @@ class Architecture:
     convolutions: Convolutions | None = None  # for each image of the observation; None: pixels are flattened
     trunk_sizes: tuple[int, ...] = ()  # dense layers where all parts of the observation meet
     activation: Activation = jnp.tanh  # of the trunk
-    memory: Memory | None = None
+    cell: RecurrentCell | None = None
     normalize_observation: bool = False  # all but images that go through convolutions
     initialization: Initialization = "orthogonal"
 

@@ -23,11 +23,11 @@ MaskType = TypeVar("MaskType")
 
 
 class AbstractPolicyState(eqx.Module):
-    """Base class for the internal state of a policy: floating-point arrays only, so that it can be exported."""
+    """Base class for the state of a policy: floating-point arrays only, so that it can be exported."""
 
 
 class AbstractPolicy(Serializable, Generic[StateType, ActType, ObsType, MaskType]):
-    """Maps an observation and an internal state to an action and the next internal state.
+    """Maps an observation and a policy state to an action and the next policy state.
 
     A policy is *complete*: it takes the observation as the environment gives it, and its action is in the environment's
     own units and bounds. It works on one observation; `jax.vmap` makes batches.
@@ -46,7 +46,7 @@ class AbstractPolicy(Serializable, Generic[StateType, ActType, ObsType, MaskType
         key: Key[Array, ""] | None = None,
         action_mask: MaskType | None = None,
     ) -> tuple[StateType, ActType]:
-        """The next internal state, and the action to execute.
+        """The next policy state, and the action to execute.
 
         Without `key` the policy is deterministic. `action_mask` is flat, False where a choice is barred
         (see `AbstractSpace.mask_size`); where it bars everything, the first action is taken.
@@ -54,7 +54,7 @@ class AbstractPolicy(Serializable, Generic[StateType, ActType, ObsType, MaskType
 
     @abstractmethod
     def reset(self, *, key: Key[Array, ""]) -> StateType:
-        """The internal state at the start of an episode."""
+        """The policy state at the start of an episode."""
 
     def get_parameters(self) -> dict[str, np.ndarray]:
         """What is learned: numpy arrays of your own, by their place, such as `actor.layers.0.weight`."""

@@ -38,7 +38,7 @@ class AbstractBody(eqx.Module):
     def __call__(
         self, policy_state: AbstractPolicyState | None, observation: Observation
     ) -> tuple[AbstractPolicyState | None, Float[Array, " features"]]:
-        """The next memory, and the features."""
+        """The next policy state, and the features."""
 
     @abstractmethod
     def fresh(self, *, key: Key[Array, ""]) -> "AbstractBody":
@@ -113,17 +113,17 @@ def make_trunk(in_size: int, architecture: Architecture, key: Key[Array, ""]) ->
 
 
 def make_cell(in_size: int, architecture: Architecture, key: Key[Array, ""]) -> AbstractCell | None:
-    memory = architecture.memory
-    if memory is None:
+    wanted = architecture.cell
+    if wanted is None:
         return None
 
     def one(key: Key[Array, ""]) -> AbstractCell:
-        if memory.cell == "liquid":
-            return Liquid(in_size, memory.size, memory.num_motor, sparsity=memory.sparsity, key=key)
-        gated = GRU if memory.cell == "gru" else LSTM
-        return gated(in_size, memory.size, initialization=architecture.initialization, key=key)
+        if wanted.kind == "liquid":
+            return Liquid(in_size, wanted.size, wanted.num_motor, sparsity=wanted.sparsity, key=key)
+        gated = GRU if wanted.kind == "gru" else LSTM
+        return gated(in_size, wanted.size, initialization=architecture.initialization, key=key)
 
-    return one(key) if memory.count == 1 else Parallel(tuple(one(k) for k in jr.split(key, memory.count)))
+    return one(key) if wanted.count == 1 else Parallel(tuple(one(k) for k in jr.split(key, wanted.count)))
 
 
 @register

@@ -18,7 +18,7 @@ from perdure._core import register
 from perdure.network import Activation, Initialization, check_initialization, check_sizes
 from perdure.space import AbstractSpace, Dict
 
-from ._architecture import NATURE, Architecture, Convolutions, Memory
+from ._architecture import NATURE, Architecture, Convolutions, RecurrentCell
 from ._body import AbstractBody, Body
 from ._observation import is_image, plain_spaces
 
@@ -219,11 +219,11 @@ class RecurrentBody(AbstractArchitectureRecord):
     convolutions: Convolutions | None = NATURE  # of images, where there are any; None: pixels are flattened
 
     def __check_init__(self) -> None:
-        Memory(self.cell, self.memory_size)
+        RecurrentCell(self.cell, self.memory_size)
 
     def architecture(self, observation_space: AbstractSpace, layers: Layers, num_memories: int) -> Architecture:
-        memory = Memory(self.cell, self.memory_size, count=num_memories)
-        return Architecture(if_images(observation_space, self.convolutions), tuple(self.trunk_sizes), memory=memory)
+        cell = RecurrentCell(self.cell, self.memory_size, count=num_memories)
+        return Architecture(if_images(observation_space, self.convolutions), tuple(self.trunk_sizes), cell=cell)
 
 
 @register
@@ -245,15 +245,15 @@ class LiquidBody(AbstractArchitectureRecord):
     convolutions: Convolutions | None = NATURE  # of images, where there are any; None: pixels are flattened
 
     def __check_init__(self) -> None:
-        Memory("liquid", self.num_neurons, self.num_motor, self.sparsity)
+        RecurrentCell("liquid", self.num_neurons, self.num_motor, self.sparsity)
 
     def architecture(self, observation_space: AbstractSpace, layers: Layers, num_memories: int) -> Architecture:
-        memory = Memory("liquid", self.num_neurons, self.num_motor, self.sparsity, count=num_memories)
-        return Architecture(if_images(observation_space, self.convolutions), tuple(self.trunk_sizes), memory=memory)
+        cell = RecurrentCell("liquid", self.num_neurons, self.num_motor, self.sparsity, count=num_memories)
+        return Architecture(if_images(observation_space, self.convolutions), tuple(self.trunk_sizes), cell=cell)
 
 
 def record_of(architecture: Architecture) -> type[AbstractArchitectureRecord]:
     """The kind of body that an architecture is of, whoever made it."""
-    if architecture.memory is None:
+    if architecture.cell is None:
         return MLPBody if architecture.convolutions is None else CNNBody
-    return LiquidBody if architecture.memory.cell == "liquid" else RecurrentBody
+    return LiquidBody if architecture.cell.kind == "liquid" else RecurrentBody

@@ -54,7 +54,7 @@ class AbstractActionValuePolicy(AbstractBodyPolicy):
     def action_outputs(
         self, policy_state: AbstractPolicyState | None, observation: Observation
     ) -> tuple[AbstractPolicyState | None, Float[Array, "actions outputs"]]:
-        """The next memory, and the numbers of each action."""
+        """The next policy state, and the numbers of each action."""
         policy_state, x = self.body(policy_state, observation)
         outputs = self.network(x).reshape(self.action_space.n, -1)
         if self.state_value is not None:

@@ -22,9 +22,9 @@ class AbstractNetworkQuantileQPolicy(AbstractActionValuePolicy, AbstractQuantile
     """Quantiles of each action's return; see `QuantileQPolicy`, which makes them."""
 
     def quantiles(
-        self, state: AbstractPolicyState | None, observation: Observation
+        self, policy_state: AbstractPolicyState | None, observation: Observation
     ) -> tuple[AbstractPolicyState | None, Float[Array, "actions quantiles"]]:
-        return self.action_outputs(state, observation)
+        return self.action_outputs(policy_state, observation)
 
 
 @register

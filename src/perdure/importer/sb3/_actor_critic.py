@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from perdure.network import MLP, AbstractCell, Parallel
-from perdure.policy import AbstractPolicy, ActionHead, ActorCriticPolicy, Architecture, Body, Memory
+from perdure.policy import AbstractPolicy, ActionHead, ActorCriticPolicy, Architecture, Body, RecurrentCell
 from perdure.space import Box, MultiBinary
 
 from .._layers import mlp, recurrent_cell
@@ -139,7 +139,7 @@ def recurrent(source: Source) -> AbstractPolicy:
     size = cell.out_size // count
     towers = _towers(source, encoding, False)
     log_std = _log_std(source, encoding, towers.actor[:-1], False)
-    body = encoding.body(Architecture(memory=Memory("lstm", size, count=count)), cell=cell)
+    body = encoding.body(Architecture(cell=RecurrentCell("lstm", size, count=count)), cell=cell)
     critic = mlp(towers.critic, source.activation)
     left_out = tuple(prefix for prefix in EXTRACTORS if prefix != used)
     if lost_critic is not None:
