@@ -30,7 +30,7 @@ SPACES = {
     "vector": Box(-np.ones(3, np.float32), np.full(3, 2.0, np.float32)),
     "dict": Dict(eye=Box(0, 255, shape=(12, 12, 1), dtype=np.uint8), leg=Box([-1.0], [1.0])),
     "choice": Discrete(3, start=1),
-    "choices": MultiDiscrete([2, 3]),
+    "choices": MultiDiscrete((2, 3)),
     "force": Box(np.array([-2.0, -0.5], np.float32), np.array([2.0, 1.0], np.float32)),
 }
 CONVOLUTIONS = Convolutions(features=6, channels=(2,), kernels=(4,), strides=(3,))
