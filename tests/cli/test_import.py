@@ -19,10 +19,10 @@ def test_a_model_is_imported_and_the_command_says_what_it_is(tmp_path):
     statistics = DATA / "sb3" / "a2c_Hopper-v3.vecnormalize.pkl"
     done = perdure("import", "sb3", model, "--vecnormalize", statistics, "--out", "hopper", cwd=tmp_path)
     printed = " ".join(done.stdout.split())
-    for text in ("A2C", "MLPActorCriticPolicy", "1.3.1a2", "Box(-inf, inf, (11,), float32)", "policy.optimizer.pth"):
+    for text in ("A2C", "StatelessActorCriticPolicy", "1.3.1a2", "Box(-inf, inf, (11,), float32)", "policy.optimizer.pth"):
         assert text in printed
     policy = load_policy(tmp_path / "hopper/policy.safetensors")
-    assert policy.name == "MLPActorCriticPolicy"
+    assert policy.name == "StatelessActorCriticPolicy"
     assert policy.normalizer is not None
     assert read_policy_header(tmp_path / "hopper/policy.safetensors").metadata["algorithm"] == "A2C"
     again = perdure("import", "sb3", model, "--out", "hopper", cwd=tmp_path, check=False)
@@ -42,7 +42,7 @@ def test_a_directory_of_velora_is_imported_and_exported(tmp_path):
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     done = perdure("import", "velora", VELORA, "--out", "pendulum", cwd=tmp_path)
     assert "NeuroFlowCT" in done.stdout
-    assert "LiquidSACPolicy" in done.stdout
+    assert "StatefulSACPolicy" in done.stdout
     exported = perdure("export", "pendulum", "--to", "onnx", "--out", "deploy", cwd=tmp_path)
     assert "policy.onnx" in exported.stdout
     refused = perdure("import", "velora", VELORA, "--channels-first", "--out", "other", cwd=tmp_path, check=False)

@@ -29,7 +29,7 @@ MADE = {
 def test_a_file_answers_as_lerax_does(name):
     cls, env, settings = MADE[name]
     policy, _ = read_lerax(FILES / f"lerax_{name}.eqx", cls, env(), **settings)
-    assert type(policy) is cls
+    assert isinstance(policy, cls)
     arrays = np.load(FILES / f"lerax_{name}.npz")
     given = answers(policy, arrays["observation"])
     action = arrays["action"]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perdure._core import FileFormatError, make
+from perdure._core import FileFormatError
 from perdure.network import GRU, LSTM, MLP, AbstractCell, Activation, Conv, Linear, Stack
 
 from ._tensors import Layer, Tensors
@@ -21,8 +21,7 @@ def mlp(layers: list[Layer], activation: Activation, final_activation: Activatio
             raise FileFormatError(
                 f"a layer gives {len(before.bias)} numbers, the next takes {after.weight.shape[1]}. Are they of one model?"
             )
-    linears = tuple(layer.linear() for layer in layers)
-    return make(MLP, {"layers": linears, "activation": activation, "final_activation": final_activation})
+    return MLP.of(tuple(layer.linear() for layer in layers), activation, final_activation)
 
 
 def stacked(*layers: Layer) -> Layer:
@@ -80,7 +79,7 @@ def recurrent_cell(tensors: Tensors, prefix: str, first: np.ndarray | None = Non
             for part in ("ih", "hh")
         ]
         linears = [Linear(jnp.asarray(w), jnp.asarray(b, jnp.float32)) for w, b in zip(weights, biases, strict=True)]
-        cells.append(make(kind, {"input": linears[0], "recurrent": linears[1], "size": size}))
+        cells.append(kind.of(*linears))
     if not cells:
         raise FileFormatError(f"{tensors.file} has no tensor '{prefix}.weight_ih_l0', so no LSTM or GRU.")
     return cells[0] if len(cells) == 1 else Stack(tuple(cells))

@@ -17,24 +17,28 @@ Source: lerax 0.0.5 and its repository at 67006e1, `policy/`, `utils.py`; Equino
 import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perdure._core import FileFormatError, make, read_bytes
+from perdure._core import FileFormatError, read_bytes
 from perdure.network import MLP, Activation
 from perdure.policy import (
     AbstractPolicy,
     ActionHead,
+    ActorCriticPolicy,
     Architecture,
     Body,
+    DeterministicPolicy,
     HasSpaces,
     MLPActorCriticPolicy,
     MLPDeterministicPolicy,
     MLPQPolicy,
     MLPSACPolicy,
+    QPolicy,
+    SACPolicy,
     spaces_of,
 )
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary
@@ -70,13 +74,7 @@ class _Model(NamedTuple):
     def body(self, trunk: MLP | None = None, activation: Activation = jnp.tanh) -> Body:
         sizes = () if trunk is None else tuple(len(layer.bias) for layer in trunk.layers)
         architecture = Architecture(trunk_sizes=sizes, activation=activation, initialization="uniform")
-        empty = {"normalizer": None, "cnns": (), "cell": None}
-        spaces = {"observation_space": self.observation_space, "architecture": architecture}
-        return make(Body, {**spaces, **empty, "trunk": trunk})
-
-    def made(self, cls: type, body: Body, **fields: Any) -> AbstractPolicy:
-        spaces = {"observation_space": self.observation_space, "action_space": self.action_space}
-        return make(cls, {**spaces, "body": body, **fields})
+        return Body.of(self.observation_space, architecture, trunk=trunk)
 
     def split(self, shapes: list[tuple[int, int]], num_after: int, num_before: int = 0) -> _Leaves:
         """The linear layers of these shapes, and what stands around them: bounds, and as many leaves more as are given.
@@ -149,15 +147,13 @@ def _actor_critic(model: _Model) -> AbstractPolicy:
     *hidden, last = leaves.layers[ends[1] : ends[2]]
     if head.log_std is not None:
         log_std = jnp.asarray(leaves.after[0].reshape(head.log_std.shape), jnp.float32)
-        head = make(ActionHead, {"action_space": model.action_space, "squash": False, "log_std": log_std})
+        head = ActionHead.of(model.action_space, log_std)
         model.notes.append("actions are clipped to the bounds, which Lerax leaves to the environment")
-    return model.made(
-        MLPActorCriticPolicy,
+    return ActorCriticPolicy.of(
         model.body(trunk, jax.nn.relu),
-        actor=mlp([*hidden, product(last, leaves.layers[-1])], jax.nn.relu),
-        critic=mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu),
-        head=head,
-        gsde_interval=None,
+        mlp([*hidden, product(last, leaves.layers[-1])], jax.nn.relu),
+        mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu),
+        head,
     )
 
 
@@ -168,8 +164,7 @@ def _q(model: _Model) -> AbstractPolicy:
     shapes = _mlp_shapes(model.observation_space.flat_size, model.action_space.n, given["width_size"], given["depth"])
     leaves = model.split(shapes, num_before=1, num_after=0)
     epsilon = min(max(float(leaves.before[-1].ravel()[0]), 0.0), 1.0)
-    network = mlp(leaves.layers, jax.nn.relu)
-    return model.made(MLPQPolicy, model.body(), network=network, epsilon=epsilon, state_value=None)
+    return QPolicy.of(model.body(), mlp(leaves.layers, jax.nn.relu), model.action_space, epsilon=epsilon)
 
 
 def _bounded(model: _Model, name: str) -> Box:
@@ -184,14 +179,14 @@ def _sac(model: _Model) -> AbstractPolicy:
     count = own.flat_size
     encoder = _mlp_shapes(model.observation_space.flat_size, size, given["width_size"], given["depth"])
     leaves = model.split([*encoder, (count, size), (count, size)], num_after=0)
-    model = model._replace(action_space=model.bounds(own, *leaves.before[:2]))
+    actions = model.bounds(own, *leaves.before[:2])
     model.notes.append(
         "random actions have deviations within other limits: the logarithm goes through tanh to [-5, 2], here it is clipped "
         "to [-20, 2]"
     )
     *hidden, last = leaves.layers[:-2]
     network = mlp([*hidden, product(last, stacked(*leaves.layers[-2:]))], jax.nn.relu)
-    return model.made(MLPSACPolicy, model.body(), network=network, log_std=None, gsde_interval=None)
+    return SACPolicy.of(model.body(), network, actions)
 
 
 def _deterministic(model: _Model) -> AbstractPolicy:
@@ -200,8 +195,8 @@ def _deterministic(model: _Model) -> AbstractPolicy:
     shapes = _mlp_shapes(model.observation_space.flat_size, own.flat_size, given["width_size"], given["depth"])
     leaves = model.split(shapes, num_after=3)
     scale, bias = (leaf.astype(np.float64) for leaf in leaves.after[:2])
-    model = model._replace(action_space=model.bounds(own, bias - scale, bias + scale))
-    return model.made(MLPDeterministicPolicy, model.body(), network=mlp(leaves.layers, jnp.tanh, jnp.tanh))
+    network = mlp(leaves.layers, jnp.tanh, jnp.tanh)
+    return DeterministicPolicy.of(model.body(), network, model.bounds(own, bias - scale, bias + scale))
 
 
 _BUILD: dict[type, Callable[[_Model], AbstractPolicy]] = {

@@ -13,16 +13,16 @@ Source: velora 0.1.1 and 0.2.0, `models/lnn/ncp.py`, `models/lnn/cell.py`, `mode
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perdure._core import FileFormatError, loads_json, make, read_bytes
-from perdure.network import Activation, CfC, LiquidCommand, Mask, MaskedLinear
-from perdure.policy import AbstractPolicy, Architecture, Body, LiquidDeterministicPolicy, LiquidSACPolicy, Memory
-from perdure.space import AbstractSpace, Box, Discrete
+from perdure._core import FileFormatError, loads_json, read_bytes
+from perdure.network import CfC, LiquidCommand, MaskedLinear
+from perdure.policy import AbstractPolicy, Architecture, Body, DeterministicPolicy, Memory, SACPolicy
+from perdure.space import Box, Discrete
 
 from ._layers import mlp
 from ._registry import importer, loader
@@ -51,8 +51,7 @@ def _sparse(tensors: Tensors, name: str, out_size: int, in_size: int) -> _Sparse
 
 
 def _masked(weight: np.ndarray, bias: np.ndarray, present: np.ndarray) -> MaskedLinear:
-    mask = Mask(jnp.asarray(present))
-    return make(MaskedLinear, {"weight": jnp.asarray(weight), "bias": jnp.asarray(bias), "mask": mask})
+    return MaskedLinear.of(jnp.asarray(weight), jnp.asarray(bias), jnp.asarray(present))
 
 
 def _cell(tensors: Tensors, in_size: int, inter: int, command: int) -> LiquidCommand:
@@ -64,7 +63,7 @@ def _cell(tensors: Tensors, in_size: int, inter: int, command: int) -> LiquidCom
     f = _Sparse(one.weight + two.weight, one.bias + two.bias, one.mask | two.mask)
     layer = _masked(*(np.concatenate(parts) for parts in zip(g, h, f, proj, strict=True)))
     first = _masked(*_sparse(tensors, f"{_NCP}.inter", inter, in_size))
-    return LiquidCommand(first, make(CfC, {"layer": layer, "size": command}))
+    return LiquidCommand(first, CfC.of(layer))
 
 
 def _size(model: Mapping[str, object], name: str) -> int:
@@ -75,7 +74,6 @@ def _size(model: Mapping[str, object], name: str) -> int:
 
 
 class _Circuit(NamedTuple):
-    observation_space: Box
     body: Body
     motor: Layer
 
@@ -86,43 +84,29 @@ def _circuit(tensors: Tensors, neurons: int) -> _Circuit:
     in_size = tensors.take(f"{_NCP}.inter.weight", 2).shape[1]
     out_size = len(tensors.take(f"{_NCP}.motor.weight", 2))
     space = Box(-np.inf, np.inf, (in_size,))
-    parts = {
-        "observation_space": space,
-        "architecture": Architecture(memory=Memory("liquid", neurons, command), initialization="uniform"),
-        "normalizer": None,
-        "cnns": (),
-        "trunk": None,
-        "cell": _cell(tensors, in_size, neurons - command, command),
-    }
+    architecture = Architecture(memory=Memory("liquid", neurons, command), initialization="uniform")
+    body = Body.of(space, architecture, cell=_cell(tensors, in_size, neurons - command, command))
     weight, bias, _ = _sparse(tensors, f"{_NCP}.motor", out_size, command)
-    return _Circuit(space, make(Body, parts), Layer(weight, bias))
-
-
-def _policy(
-    cls: type, circuit: _Circuit, action_space: AbstractSpace, final: Activation, **more: Any
-) -> AbstractPolicy:
-    network = mlp([circuit.motor], jax.nn.relu, final)
-    spaces = {"observation_space": circuit.observation_space, "action_space": action_space}
-    return make(cls, {**spaces, "body": circuit.body, "network": network, **more})
+    return _Circuit(body, Layer(weight, bias))
 
 
 def _liquid_ddpg(tensors: Tensors, model: Mapping[str, object], notes: list[str]) -> tuple[str, AbstractPolicy]:
     """The name of the agent, and its policy."""
     circuit = _circuit(tensors, _size(model, "n_neurons"))
-    found = circuit.observation_space.flat_size, len(circuit.motor.bias)
+    found = circuit.body.observation_space.flat_size, len(circuit.motor.bias)
     if (stated := (_size(model, "state_dim"), _size(model, "action_dim"))) != found:
         raise FileFormatError(f"{METADATA} is of state_dim and action_dim {stated}, but {WEIGHTS} of {found}.")
     notes.append("actions are in [-1, 1], as Velora gives them to every environment")
-    return "LiquidDDPG", _policy(LiquidDeterministicPolicy, circuit, Box(-1, 1, (found[1],)), jnp.tanh)
+    network = mlp([circuit.motor], jax.nn.relu, jnp.tanh)
+    return "LiquidDDPG", DeterministicPolicy.of(circuit.body, network, Box(-1, 1, (found[1],)))
 
 
 def _neuro_flow(tensors: Tensors, model: Mapping[str, object], notes: list[str]) -> tuple[str, AbstractPolicy]:
     """Of NeuroFlow, or of NeuroFlowCT, whose motor neurons give means, then logarithms of deviations."""
     circuit = _circuit(tensors, _size(model, "actor_neurons"))
-    more: dict[str, Any] = {"log_std": None, "gsde_interval": None}
-    count = len(circuit.motor.bias)
+    count, network = len(circuit.motor.bias), mlp([circuit.motor], jax.nn.relu)
     if "actor.action_scale" not in tensors:
-        return "NeuroFlow", _policy(LiquidSACPolicy, circuit, Discrete(count), jax.nn.identity, **more)
+        return "NeuroFlow", SACPolicy.of(circuit.body, network, Discrete(count))
     scale, bias = (
         tensors.shaped(f"actor.{name}", count // 2).astype(np.float64) for name in ("action_scale", "action_bias")
     )
@@ -130,7 +114,7 @@ def _neuro_flow(tensors: Tensors, model: Mapping[str, object], notes: list[str])
     notes.append(
         f"random actions have deviations within other limits: exp of {str(model.get('log_std'))[:40]}, here of [-20, 2]"
     )
-    return "NeuroFlowCT", _policy(LiquidSACPolicy, circuit, bounds, jax.nn.identity, **more)
+    return "NeuroFlowCT", SACPolicy.of(circuit.body, network, bounds)
 
 
 _AGENTS = {  # by the setting that tells them

@@ -20,6 +20,8 @@ from ._actor_critic import (
     LiquidActorCriticPolicy as LiquidActorCriticPolicy,
     MLPActorCriticPolicy as MLPActorCriticPolicy,
     RecurrentActorCriticPolicy as RecurrentActorCriticPolicy,
+    StatefulActorCriticPolicy as StatefulActorCriticPolicy,
+    StatelessActorCriticPolicy as StatelessActorCriticPolicy,
 )
 from ._architecture import (
     Architecture as Architecture,
@@ -57,6 +59,8 @@ from ._deterministic import (
     LiquidDeterministicPolicy as LiquidDeterministicPolicy,
     MLPDeterministicPolicy as MLPDeterministicPolicy,
     RecurrentDeterministicPolicy as RecurrentDeterministicPolicy,
+    StatefulDeterministicPolicy as StatefulDeterministicPolicy,
+    StatelessDeterministicPolicy as StatelessDeterministicPolicy,
 )
 from ._frozen import Frozen as Frozen, frozen as frozen, thawed as thawed
 from ._head import ActionHead as ActionHead
@@ -72,6 +76,8 @@ from ._q import (
     MLPQPolicy as MLPQPolicy,
     QPolicy as QPolicy,
     RecurrentQPolicy as RecurrentQPolicy,
+    StatefulQPolicy as StatefulQPolicy,
+    StatelessQPolicy as StatelessQPolicy,
 )
 from ._q_function import QFunction as QFunction
 from ._quantile_q import (
@@ -80,6 +86,8 @@ from ._quantile_q import (
     MLPQuantileQPolicy as MLPQuantileQPolicy,
     QuantileQPolicy as QuantileQPolicy,
     RecurrentQuantileQPolicy as RecurrentQuantileQPolicy,
+    StatefulQuantileQPolicy as StatefulQuantileQPolicy,
+    StatelessQuantileQPolicy as StatelessQuantileQPolicy,
 )
 from ._sac import (
     CNNSACPolicy as CNNSACPolicy,
@@ -87,6 +95,8 @@ from ._sac import (
     MLPSACPolicy as MLPSACPolicy,
     RecurrentSACPolicy as RecurrentSACPolicy,
     SACPolicy as SACPolicy,
+    StatefulSACPolicy as StatefulSACPolicy,
+    StatelessSACPolicy as StatelessSACPolicy,
 )
 from ._separate_bodies import SeparateBodies as SeparateBodies, SeparateStates as SeparateStates
 from ._spaces import HasSpaces as HasSpaces, check_same_spaces as check_same_spaces, spaces_of as spaces_of

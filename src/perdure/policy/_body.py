@@ -10,12 +10,12 @@ from jax import random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
 from perdure._core import Observation, make, register
-from perdure.network import CNN, GRU, LSTM, MLP, AbstractCell, ChannelsFirst, Liquid, Parallel
+from perdure.network import CNN, GRU, LSTM, MLP, AbstractCell, Liquid, Parallel
 from perdure.space import AbstractSpace, Box
 
 from ._architecture import NATURE, Architecture
 from ._base import AbstractPolicyState
-from ._observation import FixedNormalizer, NormalizedImage, Normalizer, is_image, plain_parts, plain_spaces
+from ._observation import FixedNormalizer, Normalizer, is_image, plain_parts, plain_spaces
 
 
 class AbstractBody(eqx.Module):
@@ -141,7 +141,7 @@ class Body(AbstractBody):
     observation_space: AbstractSpace = eqx.field(static=True)
     architecture: Architecture = eqx.field(static=True)
     normalizer: Normalizer | FixedNormalizer | None
-    cnns: tuple[CNN | ChannelsFirst | NormalizedImage, ...]
+    cnns: tuple[FeatureNetwork, ...]
     trunk: FeatureNetwork | None
     cell: AbstractCell | None
 
@@ -163,7 +163,7 @@ class Body(AbstractBody):
         architecture: Architecture,
         *,
         normalizer: Normalizer | FixedNormalizer | None = None,
-        cnns: tuple[CNN | ChannelsFirst | NormalizedImage, ...] = (),
+        cnns: tuple[FeatureNetwork, ...] = (),
         trunk: FeatureNetwork | None = None,
         cell: AbstractCell | None = None,
     ) -> "Body":

@@ -9,7 +9,7 @@ for what is usual in the role that the policy has.
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, final
+from typing import Any, ClassVar, Literal, NamedTuple, final
 
 import jax
 from jaxtyping import Array, Key
@@ -23,7 +23,6 @@ from ._body import AbstractBody, Body
 from ._observation import is_image, plain_spaces
 
 BODIES: dict[str, type["AbstractBodyRecord"]] = {}  # kind -> record, also those of users
-R = TypeVar("R", bound="AbstractBodyRecord")
 
 
 class Layers(NamedTuple):
@@ -80,7 +79,8 @@ class AbstractBodyRecord(ABC):
                 vars(cls)["__check_init__"](self)
 
     def __check_init__(self) -> None:
-        check_sizes("hidden_sizes", self.hidden_sizes or ())
+        for name in vars(self).keys() & {"hidden_sizes", "trunk_sizes"}:
+            check_sizes(name, getattr(self, name) or ())
         if self.initialization is not None:
             check_initialization(self.initialization)
         if self.keys is not None and not self.keys:
@@ -135,46 +135,32 @@ def part_of(space: AbstractSpace, keys: tuple[str, ...] | None) -> AbstractSpace
     return Dict({key: space[key] for key in keys})
 
 
-def if_images(space: AbstractSpace, convolutions: Convolutions | None) -> Convolutions | None:
-    """`convolutions`, or None where the observation has no image."""
-    return convolutions if any(map(is_image, plain_spaces(space))) else None
-
-
 @dataclasses.dataclass(frozen=True)
 class AbstractArchitectureRecord(AbstractBodyRecord):
     """A kind of `Body`."""
 
     normalize_observation: bool = False  # a running normaliser before all but convolved images, saved and exported
 
-    @classmethod
     @abstractmethod
-    def describes(cls, architecture: Architecture) -> bool:
-        """True for the architectures of this kind."""
+    def architecture(self, observation_space: AbstractSpace, layers: Layers, num_memories: int) -> Architecture:
+        """That of the body, but for what all kinds have: normaliser, initialisation, activation."""
 
-    @classmethod
-    def made(cls, body: AbstractBody) -> bool:
-        """True for a body of this kind, whoever made it."""
-        return isinstance(body, Body) and cls.describes(body.architecture)
-
-    def _body(
-        self,
-        space: AbstractSpace,
-        layers: Layers,
-        key: Key[Array, ""],
-        *,
-        trunk_sizes: tuple[int, ...] = (),
-        convolutions: Convolutions | None = None,
-        memory: Memory | None = None,
-    ) -> Body:
-        architecture = Architecture(
-            convolutions=convolutions,
-            trunk_sizes=tuple(trunk_sizes),
+    def build(
+        self, observation_space: AbstractSpace, layers: Layers, *, num_memories: int = 1, key: Key[Array, ""]
+    ) -> Built:
+        architecture = dataclasses.replace(
+            self.architecture(observation_space, layers, num_memories),
             activation=layers.activation,
-            memory=memory,
             normalize_observation=self.normalize_observation,
             initialization=layers.initialization,
         )
-        return Body(space, architecture, key=key)
+        heads = layers._replace(hidden_sizes=()) if isinstance(self, MLPBody) and self.shared else layers
+        return Built(Body(observation_space, architecture, key=key), heads)
+
+
+def if_images(space: AbstractSpace, convolutions: Convolutions | None) -> Convolutions | None:
+    """`convolutions`, or None where the observation has no image."""
+    return convolutions if any(map(is_image, plain_spaces(space))) else None
 
 
 @register
@@ -186,19 +172,10 @@ class MLPBody(AbstractArchitectureRecord):
     kind: ClassVar[str] = "mlp"
     shared: bool = False
 
-    @classmethod
-    def describes(cls, architecture: Architecture) -> bool:
-        return architecture.memory is None and architecture.convolutions is None
-
-    def build(
-        self, observation_space: AbstractSpace, layers: Layers, *, num_memories: int = 1, key: Key[Array, ""]
-    ) -> Built:
-        if not self.shared:
-            return Built(self._body(observation_space, layers, key), layers)
-        if not layers.hidden_sizes:
+    def architecture(self, observation_space: AbstractSpace, layers: Layers, num_memories: int) -> Architecture:
+        if self.shared and not layers.hidden_sizes:
             raise ValueError("shared=True needs at least one hidden layer to share, but hidden_sizes is empty.")
-        body = self._body(observation_space, layers, key, trunk_sizes=layers.hidden_sizes)
-        return Built(body, layers._replace(hidden_sizes=()))
+        return Architecture(trunk_sizes=layers.hidden_sizes if self.shared else ())
 
 
 FLAT = MLPBody()
@@ -220,18 +197,8 @@ class CNNBody(AbstractArchitectureRecord):
     convolutions: Convolutions = NATURE
     trunk_sizes: tuple[int, ...] = ()
 
-    def __check_init__(self) -> None:
-        check_sizes("trunk_sizes", self.trunk_sizes)
-
-    @classmethod
-    def describes(cls, architecture: Architecture) -> bool:
-        return architecture.memory is None and architecture.convolutions is not None
-
-    def build(
-        self, observation_space: AbstractSpace, layers: Layers, *, num_memories: int = 1, key: Key[Array, ""]
-    ) -> Built:
-        body = self._body(observation_space, layers, key, trunk_sizes=self.trunk_sizes, convolutions=self.convolutions)
-        return Built(body, layers)
+    def architecture(self, observation_space: AbstractSpace, layers: Layers, num_memories: int) -> Architecture:
+        return Architecture(self.convolutions, tuple(self.trunk_sizes))
 
 
 @register
@@ -252,25 +219,11 @@ class RecurrentBody(AbstractArchitectureRecord):
     convolutions: Convolutions | None = NATURE  # of images, where there are any; None: pixels are flattened
 
     def __check_init__(self) -> None:
-        check_sizes("trunk_sizes", self.trunk_sizes)
-        self._memory(1)
+        Memory(self.cell, self.memory_size)
 
-    @classmethod
-    def describes(cls, architecture: Architecture) -> bool:
-        return architecture.memory is not None and architecture.memory.cell in ("gru", "lstm")
-
-    def build(
-        self, observation_space: AbstractSpace, layers: Layers, *, num_memories: int = 1, key: Key[Array, ""]
-    ) -> Built:
-        convolutions = if_images(observation_space, self.convolutions)
-        memory = self._memory(num_memories)
-        body = self._body(
-            observation_space, layers, key, trunk_sizes=self.trunk_sizes, convolutions=convolutions, memory=memory
-        )
-        return Built(body, layers)
-
-    def _memory(self, count: int) -> Memory:
-        return Memory(self.cell, self.memory_size, count=count)
+    def architecture(self, observation_space: AbstractSpace, layers: Layers, num_memories: int) -> Architecture:
+        memory = Memory(self.cell, self.memory_size, count=num_memories)
+        return Architecture(if_images(observation_space, self.convolutions), tuple(self.trunk_sizes), memory=memory)
 
 
 @register
@@ -292,22 +245,15 @@ class LiquidBody(AbstractArchitectureRecord):
     convolutions: Convolutions | None = NATURE  # of images, where there are any; None: pixels are flattened
 
     def __check_init__(self) -> None:
-        check_sizes("trunk_sizes", self.trunk_sizes)
-        self._memory(1)
+        Memory("liquid", self.num_neurons, self.num_motor, self.sparsity)
 
-    @classmethod
-    def describes(cls, architecture: Architecture) -> bool:
-        return architecture.memory is not None and architecture.memory.cell == "liquid"
+    def architecture(self, observation_space: AbstractSpace, layers: Layers, num_memories: int) -> Architecture:
+        memory = Memory("liquid", self.num_neurons, self.num_motor, self.sparsity, count=num_memories)
+        return Architecture(if_images(observation_space, self.convolutions), tuple(self.trunk_sizes), memory=memory)
 
-    def build(
-        self, observation_space: AbstractSpace, layers: Layers, *, num_memories: int = 1, key: Key[Array, ""]
-    ) -> Built:
-        convolutions = if_images(observation_space, self.convolutions)
-        memory = self._memory(num_memories)
-        body = self._body(
-            observation_space, layers, key, trunk_sizes=self.trunk_sizes, convolutions=convolutions, memory=memory
-        )
-        return Built(body, layers)
 
-    def _memory(self, count: int) -> Memory:
-        return Memory("liquid", self.num_neurons, self.num_motor, self.sparsity, count=count)
+def record_of(architecture: Architecture) -> type[AbstractArchitectureRecord]:
+    """The kind of body that an architecture is of, whoever made it."""
+    if architecture.memory is None:
+        return MLPBody if architecture.convolutions is None else CNNBody
+    return LiquidBody if architecture.memory.cell == "liquid" else RecurrentBody

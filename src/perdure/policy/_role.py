@@ -11,10 +11,9 @@ import dataclasses
 import functools
 import inspect
 import operator
-import types
 from abc import ABCMeta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args
 
 from jaxtyping import Array, Key
 
@@ -22,9 +21,9 @@ from perdure._core import deserialize
 from perdure.space import AbstractSpace
 
 from ._base import AbstractPolicy, AbstractStatefulPolicy, AbstractStatelessPolicy
-from ._body import AbstractBody
+from ._body import AbstractBody, Body
 from ._body_policy import AbstractBodyPolicy
-from ._body_records import AbstractArchitectureRecord, CNNBody, Layers, LiquidBody, MLPBody, RecurrentBody
+from ._body_records import AbstractBodyRecord, CNNBody, Layers, LiquidBody, MLPBody, RecurrentBody, record_of
 from ._frozen import Frozen
 from ._role_settings import CNNSettings, LiquidSettings, MLPSettings, RecurrentSettings
 from ._separate_bodies import SeparateBodies
@@ -37,13 +36,13 @@ if TYPE_CHECKING:
 class RoleType(type):
     """The type of roles: it calls their `__new__`, and takes for their instances what that makes.
 
-    A role names its two `classes` and what is `usual` in it; one with a `record` is the role on that
-    kind of body, called with the fields of the record beside the settings of the role.
+    A role names its two `classes` and what is `usual` in it. With a `record` it is the role on that kind of body, called with
+    the fields of the record beside the settings of the role.
     """
 
     classes: tuple[type[AbstractBodyPolicy], ...] = ()  # of what it makes: without and with a memory
     usual: Layers
-    record: type[AbstractArchitectureRecord] | None = None
+    record: type[AbstractBodyRecord] | None = None
     __signature__: inspect.Signature
 
     def __new__(mcs, name: str, bases: tuple[type, ...], members: dict[str, Any], *, init: bool = True) -> "RoleType":
@@ -68,9 +67,7 @@ class RoleType(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls.record is None:
-            return super().__call__(
-                *args, **kwargs
-            )  # `__new__` gives what is of another class, so no `__init__` follows
+            return super().__call__(*args, **kwargs)  # what `__new__` gives is of another class: no `__init__` follows
         try:
             settings = cls.__signature__.bind(*args, **kwargs).arguments
         except TypeError as error:
@@ -83,7 +80,8 @@ class RoleType(type):
     def __instancecheck__(cls, instance: object) -> bool:
         if not isinstance(instance, cls.classes):
             return False
-        return cls.record is None or cls.record.made(inner_body(instance.body))
+        body = inner_body(instance.body)
+        return cls.record is None or (isinstance(body, Body) and record_of(body.architecture) is cls.record)
 
     def __subclasscheck__(cls, other: type) -> bool:
         return super().__subclasscheck__(other) or (cls.record is None and issubclass(other, cls.classes))
@@ -114,30 +112,17 @@ def inner_body(body: Any) -> Any:
 
 def signature_of(cls: RoleType) -> inspect.Signature:
     """The parameters of a role's `__new__`; on a kind of body, the record's fields with what is usual stand for the body."""
-    own = list(inspect.signature(cls.__new__).parameters.values())[1:]
+    env, body, *settings = list(inspect.signature(cls.__new__).parameters.values())[1:]
     if cls.record is None:
-        return inspect.Signature(own, return_annotation=cls)
-    usual = cls.record.usual_in(cls.usual)._asdict()
-    fields = []
+        return inspect.Signature([env, body, *settings], return_annotation=cls)
+    usual, fields = cls.record.usual_in(cls.usual)._asdict(), []
     for field in dataclasses.fields(cls.record):
-        is_usual = field.default is None and field.name in usual
-        fields.append(
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=usual[field.name] if is_usual else field.default,
-                annotation=without_none(field.type) if is_usual else field.type,
-            )
-        )
-    unfit = {"body"} if cls.record.has_memory else {"body", "separate_critic"}
-    env, *settings = (parameter for parameter in own if parameter.name not in unfit)
+        default, kind = field.default, field.type
+        if default is None and field.name in usual:
+            default, kind = usual[field.name], functools.reduce(operator.or_, set(get_args(kind)) - {type(None)})
+        fields.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+    settings = [s for s in settings if cls.record.has_memory or s.name != "separate_critic"]
     return inspect.Signature([env, *fields, *settings], return_annotation=cls)
-
-
-def without_none(annotation: Any) -> Any:
-    if get_origin(annotation) not in (Union, types.UnionType):
-        return annotation
-    return functools.reduce(operator.or_, (arg for arg in get_args(annotation) if arg is not type(None)))
 
 
 if TYPE_CHECKING:

@@ -102,7 +102,7 @@ def test_values_and_deterministic_actions(algorithm, action, tmp_path):
     (output @ torch.as_tensor(slopes)).sum().backward()
 
     def loss(policy):
-        answer = policy.q_values if algorithm == "DQN" else policy.actor
+        answer = policy.q_values if algorithm == "DQN" else policy.normalized_action
         return (jax.vmap(lambda o: answer(None, o)[1])(observation) @ slopes).sum()
 
     check_gradients(module, policy, eqx.filter_grad(loss)(policy))

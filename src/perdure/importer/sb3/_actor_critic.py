@@ -5,21 +5,11 @@ Source: stable_baselines3/common/policies.py, sb3_contrib/common/maskable and sb
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from perdure._core import make
 from perdure.network import MLP, AbstractCell, Parallel
-from perdure.policy import (
-    AbstractPolicy,
-    ActionHead,
-    Body,
-    CNNActorCriticPolicy,
-    Memory,
-    MLPActorCriticPolicy,
-    RecurrentActorCriticPolicy,
-)
+from perdure.policy import AbstractPolicy, ActionHead, ActorCriticPolicy, Architecture, Body, Memory
 from perdure.space import Box, MultiBinary
 
 from .._layers import mlp, recurrent_cell
@@ -37,30 +27,18 @@ def fresh_critic(size: int) -> MLP:
     return mlp([Layer(np.zeros((1, size), np.float32), np.zeros(1, np.float32))], jnp.tanh)
 
 
-def _head(source: Source, log_std: np.ndarray | None) -> ActionHead:
-    """The head for the action space, with the spread of the file."""
-    is_box = isinstance(source.action_space, Box)
-    head = ActionHead(source.action_space, squash=is_box and bool(source.settings.get("squash_output")))
-    if log_std is None or head.log_std is None:
-        return head
-    return eqx.tree_at(lambda h: h.log_std, head, jnp.asarray(log_std))
-
-
 def policy_on(
-    encoding: Encoding, source: Source, body: Body, actor: list[Layer], critic: MLP, log_std: np.ndarray | None
+    source: Source, body: Body, actor: list[Layer], critic: MLP, log_std: np.ndarray | None
 ) -> AbstractPolicy:
-    """Of the class for what the body holds."""
-    cls: type = CNNActorCriticPolicy if encoding.convolutions is not None else MLPActorCriticPolicy
-    fields = {
-        "observation_space": encoding.observation_space,
-        "action_space": source.action_space,
-        "body": body,
-        "actor": mlp(actor, source.activation),
-        "critic": critic,
-        "head": _head(source, log_std),
-        "gsde_interval": source.gsde_interval if isinstance(source.action_space, Box) else None,
-    }
-    return make(cls if body.cell is None else RecurrentActorCriticPolicy, fields)
+    """With the actor's layers in front of the head for the space of actions."""
+    is_box = isinstance(source.action_space, Box)
+    head = ActionHead.of(
+        source.action_space,
+        None if log_std is None else jnp.asarray(log_std),
+        squash=is_box and bool(source.settings.get("squash_output")),
+    )
+    interval = source.gsde_interval if is_box else None
+    return ActorCriticPolicy.of(body, mlp(actor, source.activation), critic, head, gsde_interval=interval)
 
 
 def _action_layer(source: Source) -> Layer:
@@ -126,14 +104,14 @@ def actor_critic(source: Source) -> AbstractPolicy:
     log_std = _log_std(source, encoding, hidden, True)
     trunk = mlp(towers.shared, source.activation, source.activation) if towers.shared else None
     sizes = tuple(len(layer.bias) for layer in towers.shared)
-    body = encoding.body(architecture={"trunk_sizes": sizes, "activation": source.activation}, trunk=trunk)
+    body = encoding.body(Architecture(trunk_sizes=sizes, activation=source.activation), trunk=trunk)
     if _has_own_critic(source, used):
         source.dropped.append(NO_CRITIC.format("it has a features extractor of its own"))
         critic = fresh_critic(body.size)
     else:
         critic = mlp(towers.critic, source.activation)
     source.tensors.left_out(tuple(prefix for prefix in EXTRACTORS if prefix != used))
-    return policy_on(encoding, source, body, towers.actor, critic, log_std)
+    return policy_on(source, body, towers.actor, critic, log_std)
 
 
 def _cell(source: Source, encoding: Encoding, used: str) -> tuple[AbstractCell, str | None]:
@@ -161,8 +139,7 @@ def recurrent(source: Source) -> AbstractPolicy:
     size = cell.out_size // count
     towers = _towers(source, encoding, False)
     log_std = _log_std(source, encoding, towers.actor[:-1], False)
-    architecture = {"activation": source.activation, "memory": Memory("lstm", size, count=count)}
-    body = encoding.body(architecture=architecture, cell=cell)
+    body = encoding.body(Architecture(memory=Memory("lstm", size, count=count)), cell=cell)
     critic = mlp(towers.critic, source.activation)
     left_out = tuple(prefix for prefix in EXTRACTORS if prefix != used)
     if lost_critic is not None:
@@ -170,4 +147,4 @@ def recurrent(source: Source) -> AbstractPolicy:
         critic = fresh_critic(size)
         left_out = (*left_out, "critic.", "lstm_critic.")
     source.tensors.left_out(left_out)
-    return policy_on(encoding, source, body, towers.actor, critic, log_std)
+    return policy_on(source, body, towers.actor, critic, log_std)

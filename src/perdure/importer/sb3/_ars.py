@@ -6,13 +6,14 @@ Source: sb3_contrib/ars/policies.py of 2.9. Before 1.7 a linear policy was `acti
 import jax.numpy as jnp
 import numpy as np
 
-from perdure._core import FileFormatError, make
-from perdure.policy import AbstractPolicy, CNNDeterministicPolicy, MLPDeterministicPolicy
+from perdure._core import FileFormatError
+from perdure.policy import AbstractPolicy, DeterministicPolicy
 from perdure.space import Box, Discrete
 
 from .._layers import mlp
 from ._actor_critic import fresh_critic, policy_on
 from ._encoding import encode
+from ._off_policy import UNIFORM
 from ._source import Source
 
 
@@ -27,16 +28,9 @@ def ars(source: Source, linear: bool) -> AbstractPolicy:
     source.check_outputs(layers, "action_net", space.flat_size)
     source.leave_out()
     layers[0] = encoding.after(layers[0])
-    body = encoding.body(architecture={"activation": source.activation, "initialization": "uniform"})
+    body = encoding.body(UNIFORM)
     if isinstance(space, Box) and source.settings.get("squash_output", not linear):
-        cls: type = MLPDeterministicPolicy if encoding.convolutions is None else CNNDeterministicPolicy
-        fields = {
-            "observation_space": encoding.observation_space,
-            "action_space": space,
-            "body": body,
-            "network": mlp(layers, source.activation, jnp.tanh),
-        }
-        return make(cls, fields)
+        return DeterministicPolicy.of(body, mlp(layers, source.activation, jnp.tanh), space)
     source.notes.append("ARS has no critic and no noise of its own: the critic starts at zero, the spread at 1")
     log_std = np.zeros(space.flat_size, np.float32) if isinstance(space, Box) else None
-    return policy_on(encoding, source, body, layers, fresh_critic(body.size), log_std)
+    return policy_on(source, body, layers, fresh_critic(body.size), log_std)

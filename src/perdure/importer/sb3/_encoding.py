@@ -4,16 +4,14 @@ Source: stable_baselines3/common/torch_layers.py (FlattenExtractor, NatureCNN, C
 SB3 2.9. NatureCNN is the network of Mnih et al. 2015, doi:10.1038/nature14236, and the default of `perdure.network.CNN`.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import dataclasses
+from typing import NamedTuple
 
-import equinox as eqx
-import jax
 import numpy as np
 
-from perdure._core import FileFormatError, make
+from perdure._core import FileFormatError
 from perdure.network import CNN, MLP, AbstractCell, ChannelsFirst
-from perdure.policy import Architecture, Body, Convolutions, FixedNormalizer, NormalizedImage
+from perdure.policy import Architecture, Body, Convolutions, FeatureNetwork, FixedNormalizer, NormalizedImage
 from perdure.space import AbstractSpace, Box
 
 from .._layers import channels_last, convolution
@@ -34,8 +32,8 @@ class Encoding(NamedTuple):
     observation_space: AbstractSpace  # ours
     normalizer: FixedNormalizer | None
     convolutions: Convolutions | None
-    cnns: tuple[eqx.Module, ...]
-    custom: eqx.Module | None  # the caller's own module in place of a trunk, or None
+    cnns: tuple[FeatureNetwork, ...]
+    custom: FeatureNetwork | None  # the caller's own module in place of a trunk, or None
     columns: np.ndarray  # for each of our features its place among the file's; -1 for one that the file does not have
     factors: np.ndarray  # what the weights of each of our features are multiplied with
 
@@ -62,27 +60,22 @@ class Encoding(NamedTuple):
         normalizer = fixed_normalizer(mean[columns] / factors, deviation[columns] / factors, limit)
         return self._replace(normalizer=normalizer, factors=np.ones_like(factors))
 
-    def body(
-        self, *, architecture: Mapping[str, Any], trunk: MLP | None = None, cell: AbstractCell | None = None
-    ) -> Body:
+    def body(self, architecture: Architecture, *, trunk: MLP | None = None, cell: AbstractCell | None = None) -> Body:
         """Raises: FileFormatError for shared layers behind an extractor of the caller's."""
         if trunk is not None and self.custom is not None:
             raise FileFormatError(
                 "policy.pth: mlp_extractor.shared_net behind an extractor of your own is not read. Let custom= give a module "
                 "that holds both."
             )
-        normalized = self.normalizer is not None
-        settings = {"convolutions": self.convolutions, "normalize_observation": normalized, **architecture}
-        return make(
-            Body,
-            {
-                "observation_space": self.observation_space,
-                "architecture": Architecture(**settings),
-                "normalizer": self.normalizer,
-                "cnns": self.cnns,
-                "trunk": self.custom if trunk is None else trunk,
-                "cell": cell,
-            },
+        return Body.of(
+            self.observation_space,
+            dataclasses.replace(
+                architecture, convolutions=self.convolutions, normalize_observation=self.normalizer is not None
+            ),
+            normalizer=self.normalizer,
+            cnns=self.cnns,
+            trunk=self.custom if trunk is None else trunk,
+            cell=cell,
         )
 
 
@@ -106,7 +99,7 @@ def _nature_cnn(source: Source, part: Part, prefix: str) -> CNN | ChannelsFirst:
             f"{depth} x {height} x {width} from an image of {part.saved}."
         )
     dense = channels_last(dense, depth, height, width)
-    network = make(CNN, {"convs": tuple(convs), "dense": dense.linear(), "activation": jax.nn.relu})
+    network = CNN.of(tuple(convs), dense.linear())
     return network if part.is_transposed else ChannelsFirst(network)
 
 

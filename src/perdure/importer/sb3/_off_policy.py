@@ -3,25 +3,13 @@
 Source: the `policies.py` of each in stable_baselines3 and sb3_contrib 2.9; CrossQ: sb3_contrib/common/torch_layers.py.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from perdure._core import FileFormatError, make
+from perdure._core import FileFormatError
 from perdure.network import MLP, Activation, Bounded
-from perdure.policy import (
-    AbstractPolicy,
-    CNNDeterministicPolicy,
-    CNNQPolicy,
-    CNNQuantileQPolicy,
-    CNNSACPolicy,
-    MLPDeterministicPolicy,
-    MLPQPolicy,
-    MLPQuantileQPolicy,
-    MLPSACPolicy,
-)
+from perdure.policy import AbstractPolicy, Architecture, DeterministicPolicy, QPolicy, QuantileQPolicy, SACPolicy
 from perdure.space import Box, Discrete
 
 from .._layers import mlp, permuted, stacked
@@ -35,18 +23,7 @@ from ._source import Source
 _CLIP_MEAN = 2.0  # default of SAC, TQC and CrossQ with gSDE
 
 
-def _build(
-    classes: tuple[type, type], encoding: Encoding, source: Source, network: MLP, **fields: Any
-) -> AbstractPolicy:
-    """A policy of the first class, or of the second where there are convolutions."""
-    body = encoding.body(architecture={"activation": source.activation, "initialization": "uniform"})
-    common = {
-        "observation_space": encoding.observation_space,
-        "action_space": source.action_space,
-        "body": body,
-        "network": network,
-    }
-    return make(classes[encoding.convolutions is not None], {**common, **fields})
+UNIFORM = Architecture(initialization="uniform")  # what critics beside the policy begin with
 
 
 def _network(source: Source, encoding: Encoding, layers: list[Layer], final: Activation = jax.nn.identity) -> MLP:
@@ -78,7 +55,7 @@ def dqn(source: Source) -> AbstractPolicy:
     source.check_outputs(layers, "q_net", _choices(source).n)
     source.leave_out("q_net_target.")
     network = _network(source, encoding, layers)
-    return _build((MLPQPolicy, CNNQPolicy), encoding, source, network, epsilon=_epsilon(source), state_value=None)
+    return QPolicy.of(encoding.body(UNIFORM), network, _choices(source), epsilon=_epsilon(source))
 
 
 def qrdqn(source: Source) -> AbstractPolicy:
@@ -96,8 +73,7 @@ def qrdqn(source: Source) -> AbstractPolicy:
     layers[-1] = permuted(layers[-1], np.arange(quantiles * actions).reshape(quantiles, actions).T.ravel())
     source.leave_out("quantile_net_target.")
     network = _network(source, encoding, layers)
-    classes = (MLPQuantileQPolicy, CNNQuantileQPolicy)
-    return _build(classes, encoding, source, network, epsilon=_epsilon(source), state_value=None)
+    return QuantileQPolicy.of(encoding.body(UNIFORM), network, _choices(source), epsilon=_epsilon(source))
 
 
 _CRITICS = ("critic.", "critic_target.", "actor_target.", "vf_features_extractor.")
@@ -110,7 +86,7 @@ def deterministic(source: Source) -> AbstractPolicy:
     source.check_outputs(layers, "actor.mu", _box(source).flat_size)
     source.leave_out(*_CRITICS)
     network = _network(source, encoding, layers, jnp.tanh)
-    return _build((MLPDeterministicPolicy, CNNDeterministicPolicy), encoding, source, network)
+    return DeterministicPolicy.of(encoding.body(UNIFORM), network, _box(source))
 
 
 def soft(source: Source) -> AbstractPolicy:
@@ -156,15 +132,8 @@ def _soft(source: Source, encoding: Encoding, hidden: list[Layer], norm: BatchNo
         outputs = stacked(means, output("actor.log_std"))
     source.leave_out(*_CRITICS, "actor.sde_features_extractor.")
     network = _network(source, encoding, [*hidden, outputs], final)
-    interval = source.gsde_interval or 1
-    return _build(
-        (MLPSACPolicy, CNNSACPolicy),
-        encoding,
-        source,
-        network,
-        log_std=log_std,
-        gsde_interval=interval if is_gsde else None,
-    )
+    interval = (source.gsde_interval or 1) if is_gsde else None
+    return SACPolicy.of(encoding.body(UNIFORM), network, space, log_std=log_std, gsde_interval=interval)
 
 
 def _spread_on(
