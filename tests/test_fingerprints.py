@@ -66,7 +66,7 @@ def test_another_key_is_no_change(tmp_path):
 
 def test_another_class_is_refused(tmp_path):
     build().serialize(tmp_path / "policy")
-    with pytest.raises(ValueError, match=r"file has MLPActorCriticPolicy.*MLPQPolicy"):
+    with pytest.raises(ValueError, match=r"file has StatelessActorCriticPolicy.*StatelessQPolicy"):
         MLPQPolicy.deserialize(tmp_path / "policy", Spaces(), key=jr.key(0))
 
 

@@ -6,9 +6,8 @@ import pytest
 from jax import lax
 
 from perdure._core import ExportError
-from perdure.export._interpret import interpret
-from perdure.export._nan_guard import add_nan_guard
-from perdure.export._passes import simplify
+from perdure.export.guard import add_nan_guard
+from perdure.graph import interpret, simplify
 from tests.export.test_export_primitives import (
     BINARY,
     CONTROL,

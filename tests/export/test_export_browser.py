@@ -1,5 +1,6 @@
 """The same files elsewhere: ONNX in Node and in Chromium, TFLite in LiteRT.js and TF.js in Chromium."""
 
+import dataclasses
 import functools
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 
 import perdure.export._export as exporting
-import perdure.export._targets as targets
+import perdure.export.targets._registry as targets
 from perdure._core import ExportError
 from perdure.export import export
-from perdure.export._chromium import NO_CHROMIUM, Browser, find_chromium
-from perdure.export._javascript import find_modules
-from perdure.export._targets import Target, write_onnx_target, write_tfjs_target, write_tflite_target
+from perdure.export.proof._chromium import NO_CHROMIUM, Browser, find_chromium
+from perdure.export.proof._javascript import find_modules
+from perdure.export.targets.onnx import ONNX
+from perdure.export.targets.tfjs import TFJS
+from perdure.export.targets.tflite import TFLITE
 from tests.support.export.in_process import InProcessRunner
 from tests.support.export.node import needs, node
 from tests.support.export.policies import POLICIES
@@ -54,11 +57,6 @@ def proven_by(engine, target, kind, folder, monkeypatch):
     assert row.observations > (700 if kind == "recurrent" else 50)
     assert row.broken > 0 or kind == "convolution"
     return row
-
-
-ONNX = Target("onnx", write_onnx_target, "")
-TFJS = Target("tfjs", write_tfjs_target, "")
-TFLITE = Target("tflite", write_tflite_target, "")
 
 
 @needs("onnxruntime-node")
@@ -109,20 +107,21 @@ def test_a_wrong_file_is_found_in_node(tmp_path, monkeypatch):
     def wrong(program, directory, name):
         weight = next(n for n in program.graph.nodes() if n.op == "Dense").inputs[1]
         right, weight.value = weight.value, weight.value + 0.01
-        files = write_onnx_target(program, directory, name)
+        written = ONNX.write(program, directory, name)
         weight.value = right
-        return files
+        return written
 
     engine = node(str(HERE / "onnxruntime.mjs"), "onnxruntime-node")
     with pytest.raises(ExportError, match="observations give another answer"):
-        proven_by(engine, Target("onnx", wrong, ""), "normalized", tmp_path, monkeypatch)
+        proven_by(engine, dataclasses.replace(ONNX, write=wrong), "normalized", tmp_path, monkeypatch)
 
 
 LONELY = """
 import sys, time
 from pathlib import Path
-from perdure.export._chromium import Browser, RUNNERS
-browser = Browser(RUNNERS / "web.mjs")
+from perdure.export.proof._chromium import Browser
+from perdure.export.targets.web import WEB
+browser = Browser(WEB.runner.with_name("web.mjs"))
 try:
     browser.open("nowhere/index.html")
 except RuntimeError:

@@ -1,5 +1,6 @@
 """The C target: proven through a real compiler, clean under every compiler and sanitizer there is, the loader."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -10,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import perdure.export._targets as targets
-import perdure.export.c._build as building
-import perdure.export.c._target as targeting
+import perdure.export.targets._registry as targets
+import perdure.export.targets.c._build as building
+import perdure.export.targets.c._target as targeting
 from perdure._core import ExportError
 from perdure.export import export, verify
-from perdure.export._interpret import interpret
-from perdure.export._observations import broken_inputs, make_inputs
-from perdure.export._program import lower
-from perdure.export._tolerance import near_ties
-from perdure.export.c import build, load, write_c
-from perdure.export.c._interface import argument_name
+from perdure.export.program import lower
+from perdure.export.proof._observations import broken_inputs, make_inputs
+from perdure.export.proof._tolerance import near_ties
+from perdure.export.targets.c import C, build, load, write_c
+from perdure.export.targets.c._interface import argument_name
+from perdure.graph import interpret
 from perdure.space import Box, Dict, Discrete
 from tests.support.export.c_compilers import (
     COMPILERS,
@@ -143,12 +144,12 @@ def test_the_self_test_notices_a_changed_weight(tmp_path):
 
 def test_an_export_that_differs_is_not_written(tmp_path, monkeypatch):
     def broken(program, directory, name):
-        files = targets.write_c_target(program, directory, name)
-        source = directory / files[0]
+        written = C.write(program, directory, name)
+        source = directory / written.run
         source.write_text(source.read_text().replace("fast_tanh(v", "0.999f * fast_tanh(v"))
-        return files
+        return written
 
-    monkeypatch.setitem(targets.TARGETS, "c", targets.Target("c", broken, "c_runner.py"))
+    monkeypatch.setitem(targets.TARGETS, "c", dataclasses.replace(C, write=broken))
     with pytest.raises(ExportError, match=r"(?s)export to c: .* give another answer.*policy: action.*c: action"):
         export(continuous(), tmp_path / "deploy", ["c"])
     assert list(tmp_path.iterdir()) == []

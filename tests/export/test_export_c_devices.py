@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import perdure.export.c._build as building
+import perdure.export.targets.c._build as building
 from perdure._core import MissingExtraError
 from perdure.export import export
-from perdure.export._interpret import interpret
-from perdure.export._observations import broken_inputs, make_inputs
-from perdure.export._program import lower
-from perdure.export._tolerance import near_ties
-from perdure.export.c import build_wasm, write_c
+from perdure.export.program import lower
+from perdure.export.proof._observations import broken_inputs, make_inputs
+from perdure.export.proof._tolerance import near_ties
+from perdure.export.targets.c import build_wasm, write_c
+from perdure.graph import interpret
 from tests.support.export.c_compilers import STRICT, compiler, rows_as_bytes, rows_from_bytes, run
 from tests.support.export.comparison import worst_error
 from tests.support.export.policies import POLICIES, recurrent

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from perdure.export import export
-from perdure.export._interpret import interpret
-from perdure.export._observations import broken_inputs, make_inputs
-from perdure.export._tolerance import near_ties
-from perdure.export.c import write_c
+from perdure.export.proof._observations import broken_inputs, make_inputs
+from perdure.export.proof._tolerance import near_ties
+from perdure.export.targets.c import write_c
+from perdure.graph import interpret
 from perdure.space import Box, Discrete
 from tests.export.test_export_c_devices import needs, run_on_cortex
 from tests.support.export.c_compilers import (

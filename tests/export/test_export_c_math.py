@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.export.c._helpers import helpers_for
+from perdure.export.targets.c._helpers import helpers_for
 from tests.support.export.c_compilers import compiler, run
 from tests.support.export.comparison import FULL
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
-from perdure.export._interpret import interpret
-from perdure.export._nan_guard import add_nan_guard
-from perdure.export._passes import simplify
-from perdure.export._tolerance import near_ties
+from perdure.export.guard import add_nan_guard
+from perdure.export.proof._tolerance import near_ties
+from perdure.graph import interpret, simplify
 from tests.support.export.backends import BACKENDS, run_tflite, tfjs_lacks, tflite_lacks
 from tests.support.export.comparison import FULL, answers, graph_of, run_onnx, worst_error
 from tests.support.export.fuzz import BATCH, INPUTS, build, rows

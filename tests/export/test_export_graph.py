@@ -4,11 +4,20 @@ import numpy as np
 import pytest
 
 from perdure._core import ExportError
-from perdure.export._graph import Graph, Tensor, broadcast_shapes, constant
-from perdure.export._interpret import interpret
-from perdure.export._operators import emit
-from perdure.export._passes import at_batch_one, channels_last, name_tensors, simplify, without_batch
-from perdure.export._trace import trace
+from perdure.export.trace import trace
+from perdure.graph import (
+    Graph,
+    Tensor,
+    at_batch_one,
+    channels_last,
+    constant,
+    emit,
+    interpret,
+    name_tensors,
+    simplify,
+    without_batch,
+)
+from perdure.graph._graph import broadcast_shapes
 from tests.support.export.comparison import F, graph_of
 
 

@@ -8,17 +8,14 @@ import pytest
 from perdure._core import ExportError
 from perdure.env import make
 from perdure.export import export
-from perdure.export._calibration import Calibration
-from perdure.export._graph import Graph, Tensor, constant
-from perdure.export._int8 import to_bytes
-from perdure.export._interpret import interpret
-from perdure.export._observations import broken_inputs
-from perdure.export._operators import emit
-from perdure.export._precision import in_precision
-from perdure.export._program import lower
-from perdure.export._quantize import answers
-from perdure.export._ranges import scale_of, symmetric_scale
-from perdure.export.tflite._edge_tpu import check_core
+from perdure.export.precision import in_precision
+from perdure.export.precision._calibration import Calibration
+from perdure.export.precision._quantize import answers
+from perdure.export.precision._ranges import scale_of, symmetric_scale
+from perdure.export.program import lower
+from perdure.export.proof._observations import broken_inputs
+from perdure.export.targets.tflite._edge_tpu import check_core
+from perdure.graph import Graph, Tensor, constant, emit, interpret, to_bytes
 from perdure.space import Box, Discrete
 from tests.support.export.int8 import int8_program, reference_rows
 from tests.support.export.policies import (

@@ -8,8 +8,8 @@ import pytest
 
 from perdure.env import make
 from perdure.env.adapter import make_host
-from perdure.export._interpret import interpret
-from perdure.export._play import play
+from perdure.evaluation import play
+from perdure.graph import interpret
 from tests.support.export.c_compilers import needs_compiler
 from tests.support.export.int8 import in_target, int8_program, trained
 

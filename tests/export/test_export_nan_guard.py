@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from perdure._core import ExportError
-from perdure.export._interpret import interpret
-from perdure.export._nan_guard import add_nan_guard
-from perdure.export._passes import simplify
-from perdure.export._program import lower
+from perdure.export.guard import add_nan_guard
+from perdure.export.program import lower
+from perdure.graph import interpret, simplify
 from perdure.space import Box, Discrete, MultiDiscrete
 from tests.support.export.comparison import F, graph_of, run_onnx, worst_error
 from tests.support.export.policies import CONTINUOUS, OBSERVATION, POLICIES, Argmax, Several, Stateless, discrete, mlp

@@ -9,8 +9,8 @@ import pytest
 from perdure._core import ExportError
 from perdure.env import make
 from perdure.export import export, verify
-from perdure.export._interpret import interpret
-from perdure.export.tflite._writer import Writer
+from perdure.export.targets.tflite._writer import Writer
+from perdure.graph import interpret
 from tests.support.export.c_compilers import needs_compiler
 from tests.support.export.in_process import in_process as in_process
 from tests.support.export.int8 import int8_program, operators, reference_rows, trained

@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import perdure.export._targets as targets
+import perdure.export.targets._registry as targets
 from perdure._core import ExportError, FileFormatError, import_extra
 from perdure.env.classic_control import CartPole
 from perdure.export import ExportReport, export, verify
-from perdure.export._graph import Graph, constant
-from perdure.export._operators import emit
-from perdure.export._passes import name_tensors, simplify
-from perdure.export._signature import Port
-from perdure.export._tolerance import compare, near_ties
+from perdure.export.program import Port
+from perdure.export.proof._tolerance import compare, near_ties
+from perdure.export.targets import Written
+from perdure.export.targets.onnx import ONNX
+from perdure.graph import Graph, constant, emit, name_tensors, simplify
 from perdure.space import Box, MultiDiscrete
 from tests.support.export.comparison import graph_of
 from tests.support.export.policies import POLICIES, Clipped, continuous, discrete, mlp, recurrent
@@ -99,14 +99,14 @@ def broken_writer(program, directory, name):
         outputs.append((output, emit("Add", t, step)))
     graph = name_tensors(Graph(program.graph.inputs, outputs))
     wrong = type(program)(program.signature, program.plain, graph, program.metadata)
-    return targets.write_onnx_target(wrong, directory, name)
+    return ONNX.write(wrong, directory, name)
 
 
 @pytest.mark.parametrize("make", [discrete, continuous])
 def test_an_export_that_differs_is_not_written(make, tmp_path, monkeypatch):
     export(make(), tmp_path / "deploy")
     before = {p.name: p.read_bytes() for p in (tmp_path / "deploy").iterdir()}
-    monkeypatch.setitem(targets.TARGETS, "onnx", targets.Target("onnx", broken_writer, "onnx_runner.py"))
+    monkeypatch.setitem(targets.TARGETS, "onnx", dataclasses.replace(ONNX, write=broken_writer))
     with pytest.raises(ExportError, match=r"(?s)give another answer.*observation = .*policy: action.*onnx: action"):
         export(make(), tmp_path / "deploy")
     with pytest.raises(ExportError):
@@ -118,9 +118,9 @@ def test_an_export_that_differs_is_not_written(make, tmp_path, monkeypatch):
 def test_a_model_that_does_not_load_is_not_written(tmp_path, monkeypatch):
     def garbage(program, directory, name):
         (directory / "policy.onnx").write_bytes(b"not a model")
-        return ["policy.onnx"]
+        return Written("policy.onnx")
 
-    monkeypatch.setitem(targets.TARGETS, "onnx", targets.Target("onnx", garbage, "onnx_runner.py"))
+    monkeypatch.setitem(targets.TARGETS, "onnx", dataclasses.replace(ONNX, write=garbage))
     with pytest.raises(ExportError, match="does not run"):
         export(discrete(), tmp_path / "deploy")
     assert list(tmp_path.iterdir()) == []

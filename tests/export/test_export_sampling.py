@@ -15,12 +15,12 @@ from jax import random as jr
 from perdure.distribution import Categorical
 from perdure.env.classic_control import CartPole
 from perdure.export import export, to_onnx, verify
-from perdure.export._interpret import interpret
-from perdure.export._noise import LEAST, MOST
-from perdure.export._observations import make_inputs
-from perdure.export._program import lower
-from perdure.export._run import RUNNERS
-from perdure.export.c import build, load
+from perdure.export.program import lower
+from perdure.export.program._noise import LEAST, MOST
+from perdure.export.proof._observations import make_inputs
+from perdure.export.targets import TARGETS
+from perdure.export.targets.c import build, load
+from perdure.graph import interpret
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
 from perdure.space import Box, Discrete, MultiBinary, MultiDiscrete
 from tests.support.export.c_compilers import needs_compiler
@@ -52,7 +52,7 @@ def sampled(target, policy, folder, mask=None):
     draw = {"uniform": random.random, "normal": random.standard_normal}[noise["distribution"]]
     rows = {"observation": np.tile(ROW, (COUNT, 1)), "noise": draw((COUNT, *noise["shape"])).astype(F)}
     rows |= {} if mask is None else {"action_mask": np.tile(mask, (COUNT, 1))}
-    opened = runpy.run_path(str(RUNNERS / f"{target}_runner.py"))["open_model"](str(folder / report.file), folder)
+    opened = runpy.run_path(str(TARGETS[target].runner))["open_model"](str(folder / report.file), folder)
     return opened["prepare"](rows)()["action"]
 
 

@@ -6,8 +6,8 @@ import pytest
 from jax import export as jax_export
 
 from perdure.export import export, verify
-from perdure.export._program import lower
-from perdure.export.stablehlo._target import serialized
+from perdure.export.program import lower
+from perdure.export.targets.stablehlo._target import serialized
 from tests.support.export.policies import POLICIES, discrete
 
 

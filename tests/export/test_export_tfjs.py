@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from perdure._core import ExportError
-from perdure.export import _javascript, export, verify
-from perdure.export._graph import Graph, Tensor, constant
-from perdure.export._interpret import interpret
-from perdure.export._operators import emit
+from perdure.export import export, verify
+from perdure.export.proof import _javascript
+from perdure.graph import Graph, Tensor, constant, emit, interpret
 from perdure.space import Box
 from tests.support.export.comparison import worst_error
 from tests.support.export.in_process import in_process as in_process
@@ -48,7 +47,7 @@ def test_numbers_that_tfjs_does_not_have_come_out_as_the_policy_gives_them(kind,
 @needs_tfjs
 @pytest.mark.usefixtures("in_process")
 def test_a_wrong_weight_is_found_in_tfjs(tmp_path, monkeypatch):
-    from perdure.export.tfjs import _writer
+    from perdure.export.targets.tfjs import _writer
 
     write = _writer.Writer.write
 

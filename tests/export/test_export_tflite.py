@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import perdure.export._targets as targets
+import perdure.export.targets._registry as targets
 from perdure._core import ExportError, MissingExtraError
 from perdure.export import export, verify
 from perdure.space import Box

@@ -16,7 +16,7 @@ from jax import random as jr
 
 from perdure._core import ExportError
 from perdure.export import export, verify
-from perdure.export.triton._target import service_name
+from perdure.export.targets.triton._target import service_name
 from tests.support.export.in_process import in_process as in_process
 from tests.support.export.policies import CONTINUOUS, OBSERVATION, Memory, Recurrent, discrete, mixed, recurrent
 

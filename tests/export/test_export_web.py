@@ -23,10 +23,11 @@ import perdure.cli._export as commands
 from perdure.checkpoint import save_policy
 from perdure.env import make
 from perdure.env.classic_control import CartPole, Pendulum
-from perdure.export import _chromium, export, verify
-from perdure.export._program import lower
-from perdure.export.c._compile import zig_compiler
-from perdure.export.web._tasks import TASKS, task_of
+from perdure.export import export, verify
+from perdure.export.program import lower
+from perdure.export.proof import _chromium
+from perdure.export.targets.c._compile import zig_compiler
+from perdure.export.targets.web._tasks import TASKS, task_of
 from perdure.policy import MLPActorCriticPolicy
 from perdure.space import Box, Discrete
 from tests.support.export.node import needs_node, node
@@ -63,7 +64,7 @@ def test_the_physics_in_javascript_is_ours_step_by_step(name):
     action = np.asarray([choices[k % len(choices)] for k in range(len(state))], np.float32)
     given = action.astype(np.int32)[:, 0] if isinstance(env.action_space, Discrete) else action
     want = jax.vmap(lambda s, a: env.step(s, a, key=jr.key(0)))(jnp.asarray(state), jnp.asarray(given))
-    page = resources.files("perdure.export.web") / "page" / "tasks.js"
+    page = resources.files("perdure.export.targets.web") / "page" / "tasks.js"
     opened = node(str(Path(__file__).with_name("tasks.mjs"))).open(f"{page}#{name}")
     got = opened["prepare"]({"state": state, "action": action})()
     turned = np.abs(got["state"] - want.state)

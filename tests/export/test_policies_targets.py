@@ -6,7 +6,7 @@ import pytest
 
 from perdure._core import ExportError
 from perdure.export import export
-from perdure.export._targets import TARGETS
+from perdure.export.targets._registry import TARGETS
 from tests.support.export.comparison import FULL
 from tests.support.export.in_process import in_process as in_process, installed_targets
 from tests.support.export.kinds import EXPORTED, LARGE, REFUSED, settings_of

@@ -1,5 +1,5 @@
 // Opens a graph model in TF.js from its address in a browser, on the CPU backend, for `Browser`.
-import { runner } from "/runners/tfjs.mjs";
+import { runner } from "/export/targets/tfjs/tfjs.mjs";
 
 await new Promise((resolve, reject) => {
   const src = "/modules/@tensorflow/tfjs/dist/tf.min.js";

@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from perdure.checkpoint import _place
+from perdure._core import _folders
 
 CALLS = ("open", "write", "fsync", "close", "rename", "replace", "mkdir", "unlink", "rmdir", "chmod")
-REAL = {name: getattr(os, name) for name in CALLS} | {"exchange": _place.exchange}
+REAL = {name: getattr(os, name) for name in CALLS} | {"exchange": _folders.exchange}
 
 
 class Died(BaseException):
@@ -30,12 +30,12 @@ def intercepted(around: Callable[..., Any], *, with_exchange: bool) -> Iterator[
     try:
         for name in CALLS:
             setattr(os, name, lambda *a, _name=name, **k: around(_name, REAL[_name], *a, **k))
-        _place.exchange = lambda *a: around("exchange", exchange, *a)
+        _folders.exchange = lambda *a: around("exchange", exchange, *a)
         yield
     finally:
         for name in CALLS:
             setattr(os, name, REAL[name])
-        _place.exchange = REAL["exchange"]
+        _folders.exchange = REAL["exchange"]
 
 
 class FaultyDisk:

@@ -124,6 +124,22 @@ def torch_zip(tree: Any = None, contents: dict[str, bytes] | None = None) -> byt
     return zipped(members)
 
 
+def torch_checkpoint(tree: dict[str, Any]) -> bytes:
+    """A file as `torch.save` writes one, of a dict in which arrays of float32 stand where tensors are to be."""
+    contents: dict[str, bytes] = {}
+
+    def node(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: node(member) for key, member in value.items()}
+        if not isinstance(value, np.ndarray):
+            return value
+        key = str(len(contents))
+        contents[key] = value.astype("<f4").tobytes()
+        return tensor(key, value.shape)
+
+    return torch_zip(node(tree), contents)
+
+
 def torch_legacy(tree: Any = None) -> bytes:
     pickles = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, state_dict() if tree is None else tree)
     head = b"".join(dump(value) for value in pickles)

@@ -29,6 +29,7 @@ from ._files import (
     with_suffix as with_suffix,
     write_new as write_new,
 )
+from ._folders import put_in_place as put_in_place, steadily as steadily
 from ._history import (
     NOBODY as NOBODY,
     Instance as Instance,

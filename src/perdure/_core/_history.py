@@ -271,10 +271,16 @@ def _unbind(node: Any, path: tuple[str, ...], arrays: dict[str, np.ndarray]) -> 
     return {"class": node.name, "fields": [list(pair) for pair in node.fields.items()], **version}
 
 
-def _bring(node: Any, path: tuple[str, ...], written_by: Mapping[str, str]) -> Any:
-    if isinstance(node, Instance):
-        node = _as_of_today(to_date(node, ".".join(path), written_by))
-    return _inside(node, path, functools.partial(_bring, written_by=written_by))
+def _bring(node: Any, path: tuple[str, ...], written_by: Mapping[str, str], static: bool = False) -> Any:
+    if not isinstance(node, Instance):
+        static = static or (isinstance(node, dict) and not node.keys() <= {"list", "dict"})
+        return _inside(node, path, functools.partial(_bring, written_by=written_by, static=static))
+    node, is_static = _as_of_today(to_date(node, ".".join(path), written_by), static)
+    fields = {
+        name: _bring(member, (*path, escape(name)), written_by, static or is_static.get(name, True))
+        for name, member in node.fields.items()
+    }
+    return dataclasses.replace(node, fields=fields)
 
 
 def to_date(instance: Instance, where: str, written_by: Mapping[str, str] = NOBODY) -> Instance:
@@ -311,18 +317,19 @@ def later(name: str, version: int, written_by: Mapping[str, str]) -> str:
     return told + (f'"{package}>={found}".' if is_version else f"--upgrade {package}.")
 
 
-def _as_of_today(instance: Instance) -> Instance:
-    """With the fields in the order of the class, which is that of its leaves, and numbers as leaves where it has leaves.
+def _as_of_today(instance: Instance, static: bool) -> tuple[Instance, Mapping[str, bool]]:
+    """With the fields in the order of the class, which is that of its leaves, and numbers as leaves where it has leaves; and
+    which of its fields are static.
 
     One of a class that is not registered stays as it is.
     """
     try:
         is_static = fields_of(lookup(instance.name, "class"))
     except (FileFormatError, TypeError):
-        return instance
+        return instance, {}
     order = {name: i for i, name in enumerate(is_static)}
     fields = {}
     for name, node in sorted(instance.fields.items(), key=lambda pair: order.get(pair[0], len(order))):
-        number = isinstance(node, bool | int | float) and not is_static.get(name, True)
+        number = isinstance(node, bool | int | float) and not static and not is_static.get(name, True)
         fields[name] = leaf(node) if number else node
-    return dataclasses.replace(instance, fields=fields)
+    return dataclasses.replace(instance, fields=fields), is_static

@@ -79,7 +79,7 @@ def loads_json(
     `allow_nan` takes NaN, Infinity and -Infinity, which Python writes and JSON does not have.
 
     Raises: FileFormatError for more than `max_bytes`, `max_depth`, `max_values` or another of the limits above, duplicate keys,
-    NaN or infinities (also by overflow), integers of more than 20 characters, lone surrogates, and whatever is not UTF-8 or not JSON.
+    NaN or infinities (also by overflow), integers of more than 20 characters, lone surrogates, and what is no UTF-8 or JSON.
     """
     if len(data) > max_bytes:
         raise FileFormatError(f"JSON of {len(data)} bytes; at most {max_bytes} are read.")

@@ -41,10 +41,12 @@ from perdure._core import (
     name_of,
     open_regular,
     packages_of,
+    put_in_place,
     read_bytes,
     readable,
     rebuild,
     sha256,
+    steadily,
     to_date,
     version_of,
     write_new,
@@ -55,7 +57,7 @@ from perdure.env.adapter import HostEnv, NotSavable
 from ._digest import entry_of, start_digest
 from ._first_format import described_since, settings_since
 from ._format import check_format
-from ._place import put_in_place, steadily
+from ._free import check_free
 from ._state import BUFFER, MODEL, OPTIMIZER, TRAINING, as_state, described, filled, of_today, stored, without_buffer
 from ._tensors import read_header, tensor_chunks, view_tensors
 
@@ -193,7 +195,7 @@ def write(directory: str | Path, contents: Contents, *, config: bool, force: boo
         head = {**contents.head, "files": files}
         write_new(folder / METADATA, [dumps_json({**head, "digest": sha256(dumps_json(head))})])
 
-    put_in_place(Path(directory), fill, force=force, ours=FILES)
+    put_in_place(Path(directory), fill, check=lambda found: check_free(found, force, FILES))
     if config:
         atomic_write(Path(directory).parent / CONFIG, dumps_json(contents.words))
 
@@ -348,7 +350,7 @@ def read(
             )
         return head, {name: read_tensors(directory / name, files[name]) for name in names if name in files}
 
-    return steadily(directory, once)
+    return steadily(directory, once, what="checkpoint")
 
 
 def read_metadata(directory: Path) -> dict[str, Any]:

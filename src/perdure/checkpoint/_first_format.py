@@ -249,13 +249,17 @@ class _Moment(NamedTuple):
     parameter: str  # 0.network.layers.0.weight; empty for a count, and for a vector of all parameters
 
 
-_OPTIMIZER = re.compile(r"((?:learner\.)?\w*optimizer(?:_state)?)\.((?:\d+\.)*)(count|mu|nu|trace)(?:\.(.+))?")
+_OPTIMIZER = re.compile(r"((?:learner\.)?\w*optimizer(?:_state)?)\.")
+_ARRAY = re.compile(rf"{_OPTIMIZER.pattern}((?:\d+\.)*)(count|mu|nu|trace)(?:\.(.+))?")
 _FIELDS = {"count": "steps", "mu": "first_moment", "nu": "second_moment", "trace": "first_moment"}
 
 
 def by_parameter(head: Mapping[str, Any], arrays: Arrays, today: Mapping[str, str]) -> dict[str, Any]:
     """The arrays, with those of optimisers by the paths of format 2 (see `_optimizer_state`)."""
-    found = {p: _Moment(*m.groups(default="")) for p in arrays if (m := _OPTIMIZER.fullmatch(p))}
+    optimizers = {path: match[1] for path in arrays if (match := _OPTIMIZER.match(path))}
+    known = {path: match for path in optimizers if (match := _ARRAY.fullmatch(path))}
+    of_others = {optimizers[path] for path in optimizers.keys() - known.keys()}  # they were not as ours were
+    found = {p: _Moment(*m.groups(default="")) for p, m in known.items() if optimizers[p] not in of_others}
     fields: dict[tuple[str, str], set[str]] = {}
     for moment in found.values():
         fields.setdefault(moment[:2], set()).add(moment.field)

@@ -12,8 +12,8 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from perdure._core import FileFormatError, atomic_write, dumps_json, loads_json, sha256
+from perdure.export.program import Program
 
-from ._program import Program
 from ._report import NOT_PROVEN, ExportReport, TargetReport
 
 MANIFEST = "manifest.json"

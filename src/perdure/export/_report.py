@@ -9,8 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ._precision import Distance
-from ._targets import Target
+from perdure.export.precision import Distance
+from perdure.export.targets import Target
 
 NOT_PROVEN = "not proven here"
 

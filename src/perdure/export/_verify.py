@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 
 from perdure._core import ExportError, rebuild
-from perdure.space import AbstractSpace
+from perdure.export.precision import FLOAT32, Distance
+from perdure.export.program import Port
+from perdure.export.proof import TOLERANCE, Arrays, Job, Runner, float_errors
+from perdure.export.targets import find_targets
+from perdure.space import AbstractSpace, leaves_of
 
 from ._manifest import check_files, golden_file, read_golden, read_manifest
-from ._precision import FLOAT32, Distance
 from ._report import ExportReport, TargetReport, unproven
-from ._run import Job, Runner
-from ._signature import Port, leaves_of
-from ._targets import find_targets
-from ._tolerance import TOLERANCE, Arrays, float_errors
 
 
 def verify(directory: str | Path) -> ExportReport:

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from perdure._core import FileFormatError, make, read_bytes
-from perdure.network import MLP, Activation, Linear
+from perdure.network import MLP, Activation
 from perdure.policy import (
     AbstractPolicy,
     ActionHead,
@@ -39,41 +39,17 @@ from perdure.policy import (
 )
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary
 
+from ._layers import mlp, product
 from ._leaves import read_floats
-from ._report import ImportedPolicy, ImportReport, spelled
-
-
-class _Layer(NamedTuple):
-    weight: np.ndarray  # (out, in)
-    bias: np.ndarray
+from ._registry import loader
+from ._report import ImportedPolicy, imported, naming
+from ._tensors import Layer
 
 
 class _Leaves(NamedTuple):
     before: list[np.ndarray]  # bounds of the spaces, and what else stands before the networks
-    layers: list[_Layer]
+    layers: list[Layer]
     after: list[np.ndarray]
-
-
-def _split(numbers: list[np.ndarray], shapes: list[tuple[int, int]]) -> _Leaves:
-    """The linear layers of these shapes, and what stands around them.
-
-    Raises: FileFormatError naming the layers that are there.
-    """
-    wanted = [shape for out, in_size in shapes for shape in ((out, in_size), (out,))]
-    found = [leaf.shape for leaf in numbers]
-    begin = next((i for i in range(len(found)) if found[i : i + len(wanted)] == wanted), None)
-    if begin is None:
-        there = ", ".join(str(list(shape)) for shape in found if len(shape) == 2)
-        raise FileFormatError(
-            f"its matrices are {there[:300]}, but those settings and spaces make {', '.join(str(list(s)) for s in shapes)}. "
-            "Give the settings that the policy was made with, under Lerax's names: feature_size=, width_size=, depth=, ..."
-        )
-    end = begin + len(wanted)
-    pairs = zip(numbers[begin:end:2], numbers[begin + 1 : end : 2], strict=True)
-    layers = [_Layer(*(part.astype(np.float32) for part in pair)) for pair in pairs]
-    if not all(np.isfinite(part).all() for layer in layers for part in layer):
-        raise FileFormatError("a weight is NaN or infinite, so the training had failed.")
-    return _Leaves(numbers[:begin], layers, numbers[end:])
 
 
 def _mlp_shapes(in_size: int, out_size: int, width: int, depth: int) -> list[tuple[int, int]]:
@@ -82,22 +58,11 @@ def _mlp_shapes(in_size: int, out_size: int, width: int, depth: int) -> list[tup
     return [(after, before) for before, after in itertools.pairwise(sizes)]
 
 
-def _mlp(layers: list[_Layer], activation: Activation, final: Activation = jax.nn.identity) -> MLP:
-    linears = tuple(Linear(jnp.asarray(layer.weight), jnp.asarray(layer.bias)) for layer in layers)
-    return make(MLP, {"layers": linears, "activation": activation, "final_activation": final})
-
-
-def _product(first: _Layer, second: _Layer) -> _Layer:
-    """Two layers without a function between them as one."""
-    weight = second.weight.astype(np.float64)
-    return _Layer((weight @ first.weight).astype(np.float32), (weight @ first.bias + second.bias).astype(np.float32))
-
-
 class _Source(NamedTuple):
     numbers: list[np.ndarray]
     observation_space: AbstractSpace
-    action_space: Any
-    settings: Mapping[str, Any]
+    action_space: AbstractSpace
+    settings: Mapping[str, int]
     notes: list[str]
 
     def body(self, trunk: MLP | None = None, activation: Activation = jnp.tanh) -> Body:
@@ -112,22 +77,35 @@ class _Source(NamedTuple):
         return make(cls, {**spaces, "body": body, **fields})
 
     def split(self, shapes: list[tuple[int, int]], num_after: int, num_before: int = 0) -> _Leaves:
-        """Also checks how many leaves stand around the networks, which others would be of another policy.
+        """The linear layers of these shapes, and what stands around them: bounds, and as many leaves more as are given.
 
-        Raises: FileFormatError
+        Raises: FileFormatError naming the layers that are there, or how many leaves stand around them.
         """
-        boxes = [space for space in (self.action_space, self.observation_space) if isinstance(space, Box)]
-        leaves = _split(self.numbers, shapes)
-        if (len(leaves.before), len(leaves.after)) != (2 * len(boxes) + num_before, num_after):
+        wanted = [shape for out, in_size in shapes for shape in ((out, in_size), (out,))]
+        found = [leaf.shape for leaf in self.numbers]
+        begin = next((i for i in range(len(found)) if found[i : i + len(wanted)] == wanted), None)
+        if begin is None:
+            there = ", ".join(str(list(shape)) for shape in found if len(shape) == 2)
             raise FileFormatError(
-                f"{len(leaves.before)} arrays stand before its networks and {len(leaves.after)} behind, where "
-                f"{2 * len(boxes) + num_before} and {num_after} are usual. Is it of another policy class?"
+                f"its matrices are {there[:300]}, but those settings and spaces make "
+                f"{', '.join(str(list(shape)) for shape in shapes)}. Give the settings that the policy was made with, under "
+                "Lerax's names: feature_size=, width_size=, depth=, ..."
             )
-        return leaves
+        end = begin + len(wanted)
+        num_before += 2 * sum(isinstance(space, Box) for space in (self.action_space, self.observation_space))
+        if (begin, len(found) - end) != (num_before, num_after):
+            raise FileFormatError(
+                f"{begin} arrays stand before its networks and {len(found) - end} behind, where {num_before} and "
+                f"{num_after} are usual. Is it of another policy class?"
+            )
+        parts = [leaf.astype(np.float32) for leaf in self.numbers[begin:end]]
+        if not all(np.isfinite(part).all() for part in parts):
+            raise FileFormatError("a weight is NaN or infinite, so the training had failed.")
+        layers = [Layer(weight, bias) for weight, bias in zip(parts[::2], parts[1::2], strict=True)]
+        return _Leaves(self.numbers[:begin], layers, self.numbers[end:])
 
-    def bounds(self, low: np.ndarray, high: np.ndarray) -> Box:
+    def bounds(self, own: Box, low: np.ndarray, high: np.ndarray) -> Box:
         """A Box as the file has it, which Lerax trains along with the weights."""
-        own = self.action_space
         box = Box(low.reshape(own.shape).astype(np.float32), high.reshape(own.shape).astype(np.float32))
         if not (np.allclose(box.low, own.low) and np.allclose(box.high, own.high)):
             self.notes.append(f"actions are scaled to {box}, as in the file, not to the environment's {own}")
@@ -165,7 +143,7 @@ def _actor_critic(source: _Source) -> AbstractPolicy:
     shapes = [*encoder, *critic, *actor, (head.num_outputs, size)]
     leaves = source.split(shapes, num_after=int(head.log_std is not None))
     ends = list(itertools.accumulate(map(len, (encoder, critic, actor))))
-    trunk = _mlp(leaves.layers[: ends[0]], jax.nn.relu)
+    trunk = mlp(leaves.layers[: ends[0]], jax.nn.relu)
     *hidden, last = leaves.layers[ends[1] : ends[2]]
     if head.log_std is not None:
         log_std = jnp.asarray(leaves.after[0].reshape(head.log_std.shape), jnp.float32)
@@ -174,8 +152,8 @@ def _actor_critic(source: _Source) -> AbstractPolicy:
     return source.made(
         MLPActorCriticPolicy,
         source.body(trunk, jax.nn.relu),
-        actor=_mlp([*hidden, _product(last, leaves.layers[-1])], jax.nn.relu),
-        critic=_mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu),
+        actor=mlp([*hidden, product(last, leaves.layers[-1])], jax.nn.relu),
+        critic=mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu),
         head=head,
         gsde_interval=None,
     )
@@ -188,7 +166,7 @@ def _q(source: _Source) -> AbstractPolicy:
     shapes = _mlp_shapes(source.observation_space.flat_size, source.action_space.n, given["width_size"], given["depth"])
     leaves = source.split(shapes, num_before=1, num_after=0)
     epsilon = min(max(float(leaves.before[-1].ravel()[0]), 0.0), 1.0)
-    network = _mlp(leaves.layers, jax.nn.relu)
+    network = mlp(leaves.layers, jax.nn.relu)
     return source.made(MLPQPolicy, source.body(), network=network, epsilon=epsilon, state_value=None)
 
 
@@ -200,28 +178,29 @@ def _bounded(source: _Source, name: str) -> Box:
 
 def _sac(source: _Source) -> AbstractPolicy:
     given = _given(source, feature_size=256, width_size=256, depth=2)
-    size, count = given["feature_size"], _bounded(source, "MLPSACPolicy").flat_size
+    size, own = given["feature_size"], _bounded(source, "MLPSACPolicy")
+    count = own.flat_size
     encoder = _mlp_shapes(source.observation_space.flat_size, size, given["width_size"], given["depth"])
     leaves = source.split([*encoder, (count, size), (count, size)], num_after=0)
-    source = source._replace(action_space=source.bounds(*leaves.before[:2]))
+    source = source._replace(action_space=source.bounds(own, *leaves.before[:2]))
     source.notes.append(
         "random actions have deviations within other limits: the logarithm goes through tanh to [-5, 2], here it is clipped "
         "to [-20, 2]"
     )
     *hidden, last = leaves.layers[:-2]
-    heads = _Layer(*(np.concatenate(parts) for parts in zip(*leaves.layers[-2:], strict=True)))
-    network = _mlp([*hidden, _product(last, heads)], jax.nn.relu)
+    heads = Layer(*(np.concatenate(parts) for parts in zip(*leaves.layers[-2:], strict=True)))
+    network = mlp([*hidden, product(last, heads)], jax.nn.relu)
     return source.made(MLPSACPolicy, source.body(), network=network, log_std=None, gsde_interval=None)
 
 
 def _deterministic(source: _Source) -> AbstractPolicy:
     given = _given(source, width_size=256, depth=2)
-    count = _bounded(source, "MLPDeterministicPolicy").flat_size
-    shapes = _mlp_shapes(source.observation_space.flat_size, count, given["width_size"], given["depth"])
+    own = _bounded(source, "MLPDeterministicPolicy")
+    shapes = _mlp_shapes(source.observation_space.flat_size, own.flat_size, given["width_size"], given["depth"])
     leaves = source.split(shapes, num_after=3)
     scale, bias = (leaf.astype(np.float64) for leaf in leaves.after[:2])
-    source = source._replace(action_space=source.bounds(bias - scale, bias + scale))
-    return source.made(MLPDeterministicPolicy, source.body(), network=_mlp(leaves.layers, jnp.tanh, jnp.tanh))
+    source = source._replace(action_space=source.bounds(own, bias - scale, bias + scale))
+    return source.made(MLPDeterministicPolicy, source.body(), network=mlp(leaves.layers, jnp.tanh, jnp.tanh))
 
 
 _BUILD: dict[type, Callable[[_Source], AbstractPolicy]] = {
@@ -233,7 +212,15 @@ _BUILD: dict[type, Callable[[_Source], AbstractPolicy]] = {
 
 
 def read_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings: int) -> ImportedPolicy:
-    """Like `load_lerax`, with a report of what was found and to be noted."""
+    """A file that an MLP policy of Lerax wrote with `serialize`, as a policy that answers as it does without a key.
+
+    `policy_class` is ours of the same name: MLPActorCriticPolicy, MLPQPolicy, MLPSACPolicy or MLPDeterministicPolicy. `env`
+    has the spaces. As with Lerax's own `deserialize`, settings other than the defaults are given again, under its names:
+    `load_lerax(path, MLPQPolicy, env, width_size=32)`.
+
+    Raises: FileFormatError (a ValueError) naming the file and what does not fit; TypeError for another class, space or
+    setting; FileNotFoundError.
+    """
     if policy_class not in _BUILD:
         names = ", ".join(cls.__name__ for cls in _BUILD)
         raise TypeError(f"policy_class is {policy_class!r}, but files of Lerax are read as one of {names}.")
@@ -243,39 +230,21 @@ def read_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings:
             f"observation_space is {observation_space}, which Lerax takes as plain numbers; Box and MultiBinary are read."
         )
     notes: list[str] = []
-    try:
+    with naming(path):
         numbers, has_fingerprint = read_floats(read_bytes(Path(path)))
         policy = _BUILD[policy_class](_Source(numbers, observation_space, action_space, settings, notes))
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
     if has_fingerprint:
         notes.append(
             "its fingerprint cannot be computed without Lerax: shapes were checked, functions are those of its class"
         )
-    report = ImportReport(
-        file=Path(path).name,
+    return imported(
+        policy,
+        file=path,
         library=f"Lerax {'after' if has_fingerprint else 'up to'} 0.0.5",
         algorithm="not in the file",
         source_class=f"lerax.policy.{policy_class.__name__}",
-        policy=policy.name,
-        observation=spelled(policy.observation_space),
-        action=spelled(policy.action_space),
-        normalization="none",
-        dropped=(),
-        notes=tuple(notes),
+        notes=notes,
     )
-    return ImportedPolicy(policy, report)
 
 
-def load_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings: int) -> AbstractPolicy:
-    """A file that an MLP policy of Lerax wrote with `serialize`, as a policy that answers as it does without a key.
-
-    `policy_class` is ours of the same name: MLPActorCriticPolicy, MLPQPolicy, MLPSACPolicy or MLPDeterministicPolicy. `env`
-    has the spaces. As with Lerax's own `deserialize`, settings other than the defaults are given again, under its names:
-    `load_lerax(path, MLPQPolicy, env, width_size=32)`.
-
-    Raises: FileFormatError (a ValueError) naming the file and what does not fit; TypeError for another class, space or
-    setting; FileNotFoundError.
-    Warns: UserWarning for what the user has to know.
-    """
-    return read_lerax(path, policy_class, env, **settings).with_warnings()
+load_lerax = loader(read_lerax)

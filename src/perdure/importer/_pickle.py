@@ -11,10 +11,11 @@ import io
 import pickletools
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from perdure._core import FileFormatError
 
+Node: TypeAlias = object  # a plain value, a container, or one of the records below: whoever is given one has to look
 MAX_OPCODES = 500_000  # a network of a hundred layers has twenty thousand
 
 
@@ -33,26 +34,26 @@ class Global(NamedTuple):
 class Call:
     """What would have been called to make an object, and what would have been done to the object afterwards."""
 
-    function: Any
-    arguments: tuple[Any, ...]
-    keywords: dict[Any, Any] = dataclasses.field(default_factory=dict)
-    state: Any = None  # for `__setstate__`
-    items: list[Any] = dataclasses.field(default_factory=list)  # for `append` or `add`
-    pairs: list[tuple[Any, Any]] = dataclasses.field(default_factory=list)  # for `__setitem__`
+    function: Node
+    arguments: tuple[Node, ...]
+    keywords: dict[Node, Node] = dataclasses.field(default_factory=dict)
+    state: Node = None  # for `__setstate__`
+    items: list[Node] = dataclasses.field(default_factory=list)  # for `append` or `add`
+    pairs: list[tuple[Node, Node]] = dataclasses.field(default_factory=list)  # for `__setitem__`
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Persistent:
     """An object that is stored outside of the pickle, under this id."""
 
-    id: Any
+    id: Node
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OpaqueKey:
     """A key of a dict or member of a set that is not a plain one."""
 
-    value: Any
+    value: Node
 
 
 _PUSHED = {
@@ -63,14 +64,14 @@ _PUSHED = {
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _EMPTY: dict[str, type] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_TO_MARK: dict[str, Callable[[list[Any]], Any]] = {
+_TO_MARK: dict[str, Callable[[list[Node]], Node]] = {
     "TUPLE": tuple,
     "LIST": list,
     "FROZENSET": lambda members: frozenset(map(_key, members)),
 }
 
 
-def _key(value: Any) -> Any:
+def _key(value: Node) -> Node:
     """`value`, if its hash is quick and does not collide with others' by design; else a wrapper that hashes by identity.
 
     Hashing a tuple that is nested a million deep would end the process.
@@ -82,16 +83,16 @@ def _key(value: Any) -> Any:
 
 class _Machine:
     def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.marks: list[list[Any]] = []  # the stacks that MARK has put aside
-        self.memo: dict[int, Any] = {}
+        self.stack: list[Node] = []
+        self.marks: list[list[Node]] = []  # the stacks that MARK has put aside
+        self.memo: dict[Node, Node] = {}
 
-    def to_mark(self) -> list[Any]:
+    def to_mark(self) -> list[Node]:
         """What lies above the last mark, which is taken away with it."""
         members, self.stack = self.stack, self.marks.pop()
         return members
 
-    def step(self, opcode: str, argument: Any) -> None:
+    def step(self, opcode: str, argument: Node) -> None:
         stack = self.stack
         if opcode in _PUSHED:
             stack.append(argument)
@@ -123,11 +124,11 @@ class _Machine:
         elif opcode not in ("PROTO", "FRAME", "STOP"):
             self.call(opcode, argument)
 
-    def call(self, opcode: str, argument: Any) -> None:
+    def call(self, opcode: str, argument: Node) -> None:
         """Opcodes that name, make or change objects."""
         match opcode:
             case "GLOBAL":
-                self.stack.append(Global(*argument.split(" ", 1)))
+                self.stack.append(Global(*str(argument).split(" ", 1)))
             case "STACK_GLOBAL":
                 name, module = self.stack.pop(), self.stack.pop()
                 if not (isinstance(name, str) and isinstance(module, str)):
@@ -141,7 +142,7 @@ class _Machine:
                 self.stack.append(_called(function, arguments, keywords))
             case "INST":
                 members = self.to_mark()
-                self.stack.append(Call(Global(*argument.split(" ", 1)), tuple(members)))
+                self.stack.append(Call(Global(*str(argument).split(" ", 1)), tuple(members)))
             case "OBJ":
                 function, *members = self.to_mark()
                 self.stack.append(Call(function, tuple(members)))
@@ -172,13 +173,13 @@ class _Machine:
                 raise FileFormatError(f"the pickle opcode {opcode} is not read.")
 
 
-def _called(function: Any, arguments: Any, keywords: Any = None) -> Call:
+def _called(function: Node, arguments: Node, keywords: Node = None) -> Call:
     if not isinstance(arguments, tuple) or not isinstance(keywords, dict | None):
         raise FileFormatError("a call without a tuple of arguments.")
     return Call(function, arguments, keywords or {})
 
 
-def _extend(container: Any, members: list[Any]) -> None:
+def _extend(container: Node, members: list[Node]) -> None:
     if isinstance(container, list):
         container.extend(members)
     elif isinstance(container, set):
@@ -189,7 +190,7 @@ def _extend(container: Any, members: list[Any]) -> None:
         raise FileFormatError(f"members for a {type(container).__name__}, which takes none.")
 
 
-def _update(container: Any, members: list[Any]) -> None:
+def _update(container: Node, members: list[Node]) -> None:
     pairs = list(zip(map(_key, members[::2]), members[1::2], strict=True))
     if isinstance(container, dict):
         container.update(pairs)
@@ -206,7 +207,7 @@ def _run(machine: _Machine, data: bytes | io.BytesIO, max_opcodes: int) -> None:
         machine.step(opcode.name, argument)
 
 
-def read_pickle(data: bytes | io.BytesIO, *, max_opcodes: int = MAX_OPCODES) -> Any:
+def read_pickle(data: bytes | io.BytesIO, *, max_opcodes: int = MAX_OPCODES) -> Node:
     """What a pickle holds, without importing or calling anything. A stream is left where the pickle ends.
 
     Raises: FileFormatError for what is no pickle, is cut off, or has more than `max_opcodes` opcodes.

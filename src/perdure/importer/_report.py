@@ -1,10 +1,19 @@
 """What an import found, what it left behind, and what the user should know."""
 
-import warnings
-from typing import Any, NamedTuple
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from perdure._core import FileFormatError
 from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Dict
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+MAX_MESSAGE = 1000  # a library's own message may hold the whole file
 
 
 def spelled(space: AbstractSpace) -> str:
@@ -46,7 +55,7 @@ class ImportReport(NamedTuple):
     def __str__(self) -> str:
         return "\n".join(f"{label:16}  {text}" for label, text in self.rows())
 
-    def __rich__(self) -> Any:
+    def __rich__(self) -> "Table":
         from rich.table import Table
         from rich.text import Text
 
@@ -62,8 +71,40 @@ class ImportedPolicy(NamedTuple):
     policy: AbstractPolicy
     report: ImportReport
 
-    def with_warnings(self) -> AbstractPolicy:
-        """The policy, after a warning for each note. For the function that the user calls."""
-        for note in self.report.notes:
-            warnings.warn(f"{self.report.file}: {note}.", stacklevel=3)
-        return self.policy
+
+def imported(
+    policy: AbstractPolicy,
+    *,
+    file: str | Path,
+    library: str,
+    algorithm: str,
+    source_class: str,
+    normalization: str = "none",
+    dropped: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> ImportedPolicy:
+    """`policy` with its report; what the policy says of itself is taken from it. `file` may be its path."""
+    report = ImportReport(
+        file=Path(file).name,
+        library=library,
+        algorithm=algorithm,
+        source_class=source_class,
+        policy=policy.name,
+        observation=spelled(policy.observation_space),
+        action=spelled(policy.action_space),
+        normalization=normalization,
+        dropped=tuple(dropped),
+        notes=tuple(notes),
+    )
+    return ImportedPolicy(policy, report)
+
+
+@contextlib.contextmanager
+def naming(path: str | Path, *others: type[Exception]) -> Iterator[None]:
+    """Within, a FileFormatError, or one of the `others`, is raised as a FileFormatError that begins with the path."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (FileFormatError, *others)):
+            raise FileFormatError(f"{path}: {str(error)[:MAX_MESSAGE]}") from error
+        raise

@@ -8,13 +8,13 @@ Source: torch/serialization.py and torch/_utils.py of torch 2.13.
 import io
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 
 from perdure._core import FileFormatError
 
-from ._pickle import Call, Global, Persistent, read_pickle
+from ._pickle import Call, Global, Node, Persistent, read_pickle
 from ._values import mapping_of, name_of, shape_of
 from ._zip import SafeZip
 
@@ -38,11 +38,11 @@ _ZIP = b"PK\x03\x04"
 Storage = Callable[[str, np.dtype, int], np.ndarray]  # key, dtype, count -> its numbers
 
 
-def _is_call(node: Any, *names: str) -> bool:
+def _is_call(node: Node, *names: str) -> TypeGuard[Call]:
     return isinstance(node, Call) and isinstance(node.function, Global) and node.function.path in names
 
 
-def _storage(node: Any, storages: Storage) -> np.ndarray:
+def _storage(node: Node, storages: Storage) -> np.ndarray:
     """The numbers of a storage: `("storage", class, key, device, count, ...)` under a persistent id."""
     if not isinstance(node, Persistent) or not isinstance(node.id, tuple) or len(node.id) < 5:
         raise FileFormatError("a tensor without a storage.")
@@ -58,7 +58,7 @@ def _storage(node: Any, storages: Storage) -> np.ndarray:
     return storages(key, np.dtype(code).newbyteorder("<"), count)
 
 
-def _tensor(node: Any, storages: Storage) -> np.ndarray:
+def _tensor(node: Node, storages: Storage) -> np.ndarray:
     """The array of a tensor or parameter.
 
     Raises: FileFormatError for another node, a view that leaves its storage, or one that repeats what it holds.
@@ -83,7 +83,38 @@ def _tensor(node: Any, storages: Storage) -> np.ndarray:
     return np.array(view, flat.dtype.newbyteorder("="), order="C")
 
 
-def _read_zip(data: bytes) -> dict[str, np.ndarray]:
+class Checkpoint(NamedTuple):
+    """What `torch.save` wrote: containers and plain values, with nodes in the place of tensors, which are read when asked for."""
+
+    tree: Node
+    storages: Storage
+    size_bytes: int  # of the file
+
+    def tensors(self, *names: str) -> dict[str, np.ndarray]:
+        """The tensors by name of the state dict that these names lead to, one inside of the other.
+
+        Tensors may share a storage, but not hundreds of them one.
+
+        Raises: FileFormatError if there is none, or it holds anything but tensors.
+        """
+        node, arrays, total = self.tree, {}, 0
+        for i, name in enumerate(names):
+            members = mapping_of(node)
+            if name not in members:
+                raise FileFormatError(f"{'.'.join(names[: i + 1])!r} is not there, but {', '.join(members)[:200]}.")
+            node = members[name]
+        for name, member in mapping_of(node).items():
+            try:
+                arrays[name] = _tensor(member, self.storages)
+            except FileFormatError as error:
+                raise FileFormatError(f"{name[:120]!r}: {error}") from error
+            total += arrays[name].nbytes
+            if total > MAX_GROWTH * self.size_bytes:
+                raise FileFormatError(f"its tensors are {MAX_GROWTH} times as large as the file.")
+        return arrays
+
+
+def _read_zip(data: bytes) -> Checkpoint:
     archive = SafeZip(data)
     pickles = [name for name in archive.names if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -107,10 +138,37 @@ def _read_zip(data: bytes) -> dict[str, np.ndarray]:
             raise FileFormatError(f"storage {key[:40]!r} has {len(content)} bytes for {count} numbers of {dtype}.")
         return np.frombuffer(content, dtype)
 
-    return _tensors(read_pickle(archive.read(pickles[0])), storages, len(data))
+    return Checkpoint(read_pickle(archive.read(pickles[0])), storages, len(data))
 
 
-def _read_legacy(data: bytes) -> dict[str, np.ndarray]:
+def _legacy_widths(tree: Node) -> dict[str, int]:
+    """Bytes a number in each storage, which only the nodes of storages anywhere in the tree say."""
+    widths: dict[str, int] = {}
+
+    def note(key: str, dtype: np.dtype, count: int) -> np.ndarray:
+        if widths.setdefault(key, dtype.itemsize) != dtype.itemsize:
+            raise FileFormatError(f"storage {key[:40]!r} is of two kinds.")
+        return np.zeros(0, dtype)
+
+    left, seen = [tree], set()
+    while left:
+        node = left.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        match node:
+            case Persistent():
+                _storage(node, note)
+            case Call():
+                left += [*node.arguments, node.state, *node.items, *(value for _, value in node.pairs)]
+            case dict():
+                left += node.values()
+            case list() | tuple():
+                left += node
+    return widths
+
+
+def _read_legacy(data: bytes) -> Checkpoint:
     """Five pickles (magic number, protocol, system, the object, storage keys), then each storage: count, raw numbers."""
     stream = io.BytesIO(data)
     if read_pickle(stream) != _MAGIC or read_pickle(stream) != _PROTOCOL:
@@ -134,45 +192,20 @@ def _read_legacy(data: bytes) -> dict[str, np.ndarray]:
             raise FileFormatError(f"storage {key[:40]!r} is missing or has another size than its tensors say.")
         return np.frombuffer(data, dtype, count, begins[key] + 8)
 
-    return _tensors(tree, storages, len(data))
+    return Checkpoint(tree, storages, len(data))
 
 
-def _legacy_widths(tree: Any) -> dict[str, int]:
-    """Bytes a number in each storage, which only the tensors say."""
-    widths: dict[str, int] = {}
+def open_checkpoint(data: bytes) -> Checkpoint:
+    """A file of `torch.save`. What it holds beside tensors, optimisers for one, is not looked into.
 
-    def note(key: str, dtype: np.dtype, count: int) -> np.ndarray:
-        if widths.setdefault(key, dtype.itemsize) != dtype.itemsize:
-            raise FileFormatError(f"storage {key[:40]!r} is of two kinds.")
-        return np.zeros(0, dtype)
-
-    for node in mapping_of(tree).values():
-        arguments = node.arguments if isinstance(node, Call) else ()
-        if arguments and isinstance(arguments[0], Call):  # a parameter
-            arguments = arguments[0].arguments
-        if arguments:
-            _storage(arguments[0], note)
-    return widths
-
-
-def _tensors(tree: Any, storages: Storage, size_bytes: int) -> dict[str, np.ndarray]:
-    """The arrays of a state dict in a file of that size. Tensors may share a storage, but not hundreds of them one."""
-    arrays: dict[str, np.ndarray] = {}
-    total = 0
-    for name, node in mapping_of(tree).items():
-        try:
-            arrays[name] = _tensor(node, storages)
-        except FileFormatError as error:
-            raise FileFormatError(f"{name[:120]!r}: {error}") from error
-        total += arrays[name].nbytes
-        if total > MAX_GROWTH * size_bytes:
-            raise FileFormatError(f"its tensors are {MAX_GROWTH} times as large as the file.")
-    return arrays
+    Raises: FileFormatError for what is no such file.
+    """
+    return _read_zip(data) if data.startswith(_ZIP) else _read_legacy(data)
 
 
 def read_tensors(data: bytes) -> dict[str, np.ndarray]:
-    """The tensors of a state dict that `torch.save` wrote, by name.
+    """The tensors by name of a file that holds a state dict and nothing else.
 
     Raises: FileFormatError for what is no such file or holds anything but tensors.
     """
-    return _read_zip(data) if data.startswith(_ZIP) else _read_legacy(data)
+    return open_checkpoint(data).tensors()

@@ -5,13 +5,13 @@ This is the allow-list: each function knows the few names that may stand for its
 
 import math
 import re
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
 from perdure._core import FileFormatError
 
-from ._pickle import Call, Global, OpaqueKey
+from ._pickle import Call, Global, Node, OpaqueKey
 
 _DTYPE = re.compile(r"[<>|=]?([fiu][1248]|b1)")
 _NUMPY_NAMES = {
@@ -20,7 +20,7 @@ _NUMPY_NAMES = {
 }
 
 
-def name_of(node: Any) -> str:
+def name_of(node: Node) -> str:
     """The dotted name of what a node stands for or would call, for messages and look-ups."""
     match node:
         case Global():
@@ -36,18 +36,18 @@ def name_of(node: Any) -> str:
     return type(node).__name__
 
 
-def _refuse(node: Any, wanted: str) -> FileFormatError:
+def _refuse(node: Node, wanted: str) -> FileFormatError:
     return FileFormatError(f"{name_of(node)[:120]!r} stands where {wanted} should be.")
 
 
-def _is_numpy(node: Any, *names: str) -> bool:
+def _is_numpy(node: Node, *names: str) -> TypeGuard[Call]:
     """True for a call of one of these functions of numpy, whose modules were renamed in 2.0."""
     if not (isinstance(node, Call) and isinstance(node.function, Global)):
         return False
     return node.function.module.split(".")[0] == "numpy" and node.function.name in names
 
 
-def bytes_of(node: Any) -> bytes:
+def bytes_of(node: Node) -> bytes:
     if isinstance(node, str):  # of a pickle of Python 2
         return node.encode("latin-1")
     if isinstance(node, Call) and node.function == Global("_codecs", "encode"):
@@ -59,7 +59,7 @@ def bytes_of(node: Any) -> bytes:
     raise _refuse(node, "bytes")
 
 
-def dtype_of(node: Any) -> np.dtype:
+def dtype_of(node: Node) -> np.dtype:
     """A dtype of numbers or booleans."""
     if isinstance(node, Global) and node.module == "numpy" and node.name in _NUMPY_NAMES:
         return np.dtype(node.name)
@@ -73,7 +73,7 @@ def dtype_of(node: Any) -> np.dtype:
     raise _refuse(node, "a dtype of numbers")
 
 
-def shape_of(node: Any) -> tuple[int, ...]:
+def shape_of(node: Node) -> tuple[int, ...]:
     if isinstance(node, int):
         node = (node,)
     entries = tuple(node) if isinstance(node, list | tuple) else None
@@ -82,7 +82,7 @@ def shape_of(node: Any) -> tuple[int, ...]:
     return entries
 
 
-def _array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
+def _array(data: Node, dtype: Node, shape: Node, fortran: bool) -> np.ndarray:
     content, kind, dimensions = bytes_of(data), dtype_of(dtype), shape_of(shape)
     if math.prod(dimensions) * kind.itemsize != len(content):
         raise FileFormatError(f"an array of shape {list(dimensions)} and {kind} with {len(content)} bytes of data.")
@@ -90,8 +90,13 @@ def _array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
     return array.astype(kind.newbyteorder("="))
 
 
-def _pickled_array(node: Any) -> np.ndarray | None:
-    """What `ndarray.__reduce__` stands for, or None for another node."""
+def _pickled_array(node: Node) -> np.ndarray | None:
+    """What `ndarray.__reduce__` stands for, or JAX's with one of numpy inside; None for another node."""
+    if isinstance(node, Call) and isinstance(node.function, Global) and node.function.name == "_reconstruct_array":
+        if node.function.module.split(".")[0] != "jax" or len(node.arguments) < 3:
+            return None
+        function, arguments, state = node.arguments[:3]
+        node = Call(function, arguments if isinstance(arguments, tuple) else (), state=state)
     if _is_numpy(node, "_reconstruct") and isinstance(node.state, tuple) and len(node.state) == 5:
         _, shape, dtype, fortran, data = node.state
         return _array(data, dtype, shape, bool(fortran))
@@ -101,7 +106,7 @@ def _pickled_array(node: Any) -> np.ndarray | None:
     return None
 
 
-def array_of(node: Any) -> np.ndarray:
+def array_of(node: Node) -> np.ndarray:
     """An array of numbers, or a number or list of them as one."""
     array = _pickled_array(node)
     if array is not None:
@@ -111,7 +116,7 @@ def array_of(node: Any) -> np.ndarray:
     return np.asarray(number_of(node))
 
 
-def number_of(node: Any) -> bool | int | float:
+def number_of(node: Node) -> bool | int | float:
     """A Python number, or numpy's scalar as one."""
     if isinstance(node, bool | int | float):
         return node
@@ -124,7 +129,7 @@ def number_of(node: Any) -> bool | int | float:
     raise _refuse(node, "a number")
 
 
-def mapping_of(node: Any) -> dict[str, Any]:
+def mapping_of(node: Node) -> dict[str, Node]:
     """A dict, an ordered dict, or the state of an object (a dict, or a pair of a dict and one of slots)."""
     if isinstance(node, Call) and node.function == Global("collections", "OrderedDict"):
         pairs = node.arguments[0] if node.arguments and isinstance(node.arguments[0], list) else node.pairs
@@ -137,7 +142,7 @@ def mapping_of(node: Any) -> dict[str, Any]:
     return {key: value for key, value in node.items() if isinstance(key, str)}
 
 
-def texts_of(node: Any) -> list[str]:
+def texts_of(node: Node) -> list[str]:
     """A list of strings."""
     if isinstance(node, list | tuple) and all(isinstance(text, str) for text in node):
         return list(node)

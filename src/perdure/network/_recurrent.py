@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from perdure._core import make, register
 
 from ._cell import AbstractCell
-from ._initialization import Initialization, check_sizes, initial_layers
+from ._initialization import Initialization, initial_layers
 from ._mlp import Linear
 
 
@@ -18,7 +18,8 @@ def gates(
     num_gates: int, in_size: int, size: int, initialization: Initialization, key: Key[Array, ""]
 ) -> tuple[Linear, Linear]:
     """The layers from the input and from the hidden state to all gates, one gate's rows after the other's."""
-    check_sizes("size", (size,))
+    if size < 1:
+        raise ValueError(f"size={size}, but a recurrent cell needs at least one unit.")
     shapes = ((num_gates * size, in_size), (num_gates * size, size))
     layers = initial_layers(shapes, (1.0, 1.0), initialization=initialization, key=key)
     return Linear(*layers[0]), Linear(*layers[1])

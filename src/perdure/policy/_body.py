@@ -21,11 +21,9 @@ from ._observation import FixedNormalizer, NormalizedImage, Normalizer, is_image
 class AbstractBody(eqx.Module):
     """From a memory and an observation to the next memory and the features that the heads of a policy read.
 
-    What a policy asks of its body, and all that a body of your own needs: see docs/policies.md. One that takes statistics of
-    what it sees also has `updated(observation)`, see `TakesStatistics`.
+    What a policy asks of its body, and all that a body of your own needs: see docs/policies.md. One whose statistics run over
+    what it sees has `updated(observation)` too, see `TakesStatistics`.
     """
-
-    normalizer: eqx.AbstractVar[Normalizer | FixedNormalizer | None]
 
     @property
     @abstractmethod

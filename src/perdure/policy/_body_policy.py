@@ -34,7 +34,8 @@ class AbstractBodyPolicy(AbstractPolicy):
 
     @property
     def normalizer(self) -> Normalizer | FixedNormalizer | None:
-        return self.body.normalizer
+        """What normalises the observation before the networks; None where the body has no such part."""
+        return getattr(self.body, "normalizer", None)
 
     def reset(self, *, key: Key[Array, ""]) -> AbstractPolicyState | None:
         return self.body.reset()

@@ -77,7 +77,7 @@ class QFunction(eqx.Module):
 
     @property
     def normalizer(self) -> Normalizer | FixedNormalizer | None:
-        return self.body.normalizer
+        return getattr(self.body, "normalizer", None)
 
     def reset(self) -> AbstractPolicyState | None:
         """The memory at the start of an episode; None without one."""

@@ -55,17 +55,22 @@ class RoleType(type):
             return
         cls.name = name
         cls.__signature__ = signature_of(cls)
+        # Equinox refuses `interface.register`, as a module that is none would confuse it; but nothing is of this class.
         for interface in set.intersection(*(set(made.__mro__) for made in cls.classes)):
             if issubclass(interface, AbstractPolicy):
-                ABCMeta.register(interface, cls)
+                ABCMeta.register(interface, cls)  # type: ignore[arg-type]
         if cls.record is not None:
             family = AbstractStatefulPolicy if cls.record.has_memory else AbstractStatelessPolicy
-            ABCMeta.register(family, cls)
-            cls.__doc__ = "\n\n".join(filter(None, (cls.__doc__, cls.record.__doc__, role_of(cls).__doc__)))
+            ABCMeta.register(family, cls)  # type: ignore[arg-type]
+            cls.__doc__ = "\n\n".join(
+                inspect.cleandoc(of.__doc__) for of in (cls, cls.record, role_of(cls)) if of.__doc__
+            )
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls.record is None:
-            return cls.__new__(cls, *args, **kwargs)
+            return super().__call__(
+                *args, **kwargs
+            )  # `__new__` gives what is of another class, so no `__init__` follows
         try:
             settings = cls.__signature__.bind(*args, **kwargs).arguments
         except TypeError as error:

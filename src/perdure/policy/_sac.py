@@ -27,15 +27,18 @@ LOG_STD = (-20.0, 2.0)  # bounds of the natural logarithm of the standard deviat
 MEAN = 2.0  # bound of the means with gSDE, before tanh
 
 
-def num_outputs(action_space: AbstractSpace, gsde_interval: int | None, who: str) -> int:
-    """How many numbers the network gives: logits, or means and without gSDE as many spreads.
+def check_actions(space: AbstractSpace, gsde_interval: int | None, who: str) -> Box | Discrete:
+    """`space`, if it is Discrete or a Box with finite bounds; for gSDE a Box.
 
-    Raises: TypeError for an action space that is neither Discrete nor a Box of floats, or for gSDE without a Box; ValueError
-    if a side of the Box has no bound.
+    Raises: TypeError for another space, ValueError for a side without a bound.
     """
-    if isinstance(action_space, Discrete) and gsde_interval is None:
-        return action_space.n
-    return check_bounded(action_space, who).flat_size * (2 if gsde_interval is None else 1)
+    return space if isinstance(space, Discrete) and gsde_interval is None else check_bounded(space, who)
+
+
+def num_outputs(space: Box | Discrete, gsde_interval: int | None) -> int:
+    """How many numbers the network gives: logits, or means and without gSDE as many spreads."""
+    is_doubled = isinstance(space, Box) and gsde_interval is None
+    return space.flat_size * (2 if is_doubled else 1)
 
 
 class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
@@ -54,8 +57,8 @@ class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
 
     def __check_init__(self) -> None:
         check_gsde(self.gsde_interval)
-        outputs = num_outputs(self.action_space, self.gsde_interval, type(self).__name__)
-        check_reads("network", self.network, self.body, outputs)
+        space = check_actions(self.action_space, self.gsde_interval, type(self).__name__)
+        check_reads("network", self.network, self.body, num_outputs(space, self.gsde_interval))
         if (self.log_std is None) != (self.gsde_interval is None):
             raise ValueError("log_std and gsde_interval belong together: give both for gSDE, or neither.")
 
@@ -136,14 +139,14 @@ class SACPolicy(Role, _Made, init=False):
     ) -> "SACPolicy":
         key_body, key_network = jr.split(key)
         observation_space, action_space = spaces_of(env)
-        outputs = num_outputs(action_space, gsde_interval, cls.__name__)
+        actions = check_actions(action_space, gsde_interval, cls.__name__)
         built, (sizes, activation, initialization) = body.built(observation_space, cls.usual, key=key_body)
         log_std = None
         if gsde_interval is not None:
-            log_std = initial_spread(action_space.flat_size, initial_log_std, [built.size, *sizes][-1])
+            log_std = initial_spread(actions.flat_size, initial_log_std, [built.size, *sizes][-1])
         network = MLP(
             built.size,
-            outputs,
+            num_outputs(actions, gsde_interval),
             sizes,
             activation,
             final_activation=jax.nn.identity if gsde_interval is None else Bounded(-MEAN, MEAN),
@@ -151,8 +154,9 @@ class SACPolicy(Role, _Made, init=False):
             final_gain=0.01,
             key=key_network,
         )
-        settings = {"gsde_interval": gsde_interval, "observation_space": observation_space}
-        return cls.of(built, network, action_space, log_std=log_std, **settings)
+        return cls.of(
+            built, network, actions, log_std=log_std, gsde_interval=gsde_interval, observation_space=observation_space
+        )
 
     @classmethod
     def of(

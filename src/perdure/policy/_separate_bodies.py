@@ -34,7 +34,7 @@ class SeparateBodies(AbstractBody):
     @property
     def normalizer(self) -> Normalizer | FixedNormalizer | None:
         """The actor's."""
-        return self.actor.normalizer
+        return getattr(self.actor, "normalizer", None)
 
     @property
     def size(self) -> int:

@@ -8,15 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from perdure.export._graph import Graph
-from perdure.export._javascript import missing_package
-from perdure.export._operators import ELEMENTWISE
-from perdure.export._passes import at_batch_one, channels_last, name_tensors
-from perdure.export._run import RUNNERS
-from perdure.export.c._compile import find_compiler
-from perdure.export.stablehlo._evaluate import in_jax
-from perdure.export.tflite._writer import write_tflite
-from perdure.export.weights._target import write as write_weights
+from perdure.export.proof import missing_package
+from perdure.export.targets import TARGETS
+from perdure.export.targets.c._compile import find_compiler
+from perdure.export.targets.tflite._writer import write_tflite
+from perdure.export.targets.weights._target import write as write_weights
+from perdure.graph import ELEMENTWISE, Graph, at_batch_one, channels_last, in_jax, name_tensors
 from tests.support.export.c_compilers import program_of, run_c
 from tests.support.export.node import TFJS, run_tfjs
 
@@ -25,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 
 def run_numpy_script(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
-        script = write_weights(program_of(graph), Path(folder), "test")[0]
+        script = write_weights(program_of(graph), Path(folder), "test").run
         answer = runpy.run_path(f"{folder}/{script}")["act"](arrays)
     return [answer[name] for name, _ in graph.outputs]
 
@@ -37,7 +34,7 @@ def run_jax(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
 
 def run_torch(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
     torch = pytest.importorskip("torch", reason="PyTorch is written and run with the extra torch")
-    from perdure.export.torch._module import GraphModule
+    from perdure.export.targets.torch._module import GraphModule
 
     graph = name_tensors(graph)
     return [y.numpy() for y in GraphModule(graph)(*[torch.from_numpy(arrays[t.name].copy()) for t in graph.inputs])]
@@ -69,7 +66,7 @@ def run_tflite(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.tflite"
         path.write_bytes(write_tflite(graph))
-        answer = runpy.run_path(str(RUNNERS / "tflite_runner.py"))["open_model"](str(path), path)["prepare"](arrays)()
+        answer = runpy.run_path(str(TARGETS["tflite"].runner))["open_model"](str(path), path)["prepare"](arrays)()
     return [answer[name] for name, _ in graph.outputs]
 
 

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perdure.export._graph import Graph
-from perdure.export._passes import name_tensors
-from perdure.export._program import Program
-from perdure.export._signature import Port, Signature
-from perdure.export.c import write_c
-from perdure.export.c._compile import compile_library, find_compiler, zig_compiler
-from perdure.export.c._load import Library
+from perdure.export.program import Port, Program, Signature
+from perdure.export.targets.c import write_c
+from perdure.export.targets.c._compile import compile_library, find_compiler, zig_compiler
+from perdure.export.targets.c._load import Library
+from perdure.graph import Graph, name_tensors
 
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 COMPILERS = {

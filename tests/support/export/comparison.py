@@ -8,11 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from perdure.export._graph import Graph
-from perdure.export._interpret import interpret
-from perdure.export._nan_guard import add_nan_guard
-from perdure.export._passes import at_batch_one, channels_last, name_tensors, simplify, without_batch
-from perdure.export._trace import trace
+from perdure.export.guard import add_nan_guard
+from perdure.export.trace import trace
+from perdure.graph import Graph, at_batch_one, channels_last, interpret, name_tensors, simplify, without_batch
 
 F = np.float32
 FULL = os.environ.get("PERDURE_FUZZ") == "full"  # all cases, however long they take
@@ -45,7 +43,7 @@ def graph_of(function: Callable[..., Any], inputs: Specs, names_from: Any = None
 def run_onnx(graph: Graph, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
     pytest.importorskip("onnx", reason="ONNX is written with the extra onnx")
     runtime = pytest.importorskip("onnxruntime", reason="ONNX is run with the extra onnx")
-    from perdure.export.onnx import write_onnx
+    from perdure.export.targets.onnx import write_onnx
 
     model = write_onnx(name_tensors(graph), "test", 17, {})
     options = runtime.SessionOptions()

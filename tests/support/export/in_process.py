@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 
 import perdure.export._export as exporting
-from perdure.export._run import RUNNERS, Answer, Job, Runner
-from perdure.export._runners.replay import run_sequence, run_slices
-from perdure.export._targets import TARGETS
+from perdure.export.proof import Answer, Job, Runner
+from perdure.export.proof.replay import run_sequence, run_slices
+from perdure.export.targets import TARGETS
 from tests.support.export.node import SHARED
 
 
 class InProcessRunner(Runner):
     """Answers as the process would."""
 
-    def __init__(self, script: str):
+    def __init__(self, script: Path):
         self.script = script
 
     def open(self, model: str, folder: Path) -> dict[str, Any]:
         if self.script in SHARED:
             return SHARED[self.script]().open(model)
-        found: dict[str, Any] = runpy.run_path(str(RUNNERS / self.script))["open_model"](model, folder)
+        found: dict[str, Any] = runpy.run_path(str(self.script))["open_model"](model, folder)
         return found
 
     def submit(self, model: Path, job: Job) -> None:

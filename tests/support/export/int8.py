@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from perdure.checkpoint import load_policy
-from perdure.export._calibration import Calibration, calibrate
-from perdure.export._precision import in_precision
-from perdure.export._program import lower
-from perdure.export._proof import Reference
+from perdure.export.precision import calibrate, in_precision
+from perdure.export.precision._calibration import Calibration
+from perdure.export.program import ExportOptions, lower
+from perdure.export.proof import Reference
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -18,7 +18,8 @@ def int8_program(policy, observations=None, env=None, **settings):
     """The program, the policy as a function of rows, and the calibration."""
     program = lower(policy, **settings)
     reference = Reference(program)
-    fitted: Calibration = calibrate(policy, program, reference, env, observations, 0)
+    options = ExportOptions(observations=observations, calibration=env)
+    fitted: Calibration = calibrate(policy, program, reference, options, 0)
     return in_precision(program, "int8", fitted), reference, fitted
 
 
@@ -43,12 +44,11 @@ def operators(model: bytes) -> list[tuple[str, bool]]:
 
 def in_target(program, target, rows, folder):
     """What a target's runtime answers, in this process."""
-    from perdure.export._run import RUNNERS
-    from perdure.export._targets import TARGETS
+    from perdure.export.targets import TARGETS
 
     TARGETS[target].require()
-    file = TARGETS[target].write(program, folder, "policy")[0]
-    open_model = runpy.run_path(str(RUNNERS / TARGETS[target].runner))["open_model"]
+    file = TARGETS[target].write(program, folder, "policy").run
+    open_model = runpy.run_path(str(TARGETS[target].runner))["open_model"]
     return open_model(str(folder / file), folder)["prepare"](rows)()
 
 

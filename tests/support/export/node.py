@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from perdure._core import dumps_json
-from perdure.export import _javascript
-from perdure.export._chromium import Browser
-from perdure.export._graph import Graph
-from perdure.export._javascript import RUNNERS, Node
-from perdure.export._passes import channels_last, name_tensors
-from perdure.export.tfjs._writer import WEIGHTS, write_graph_model
+from perdure.export.proof import _javascript
+from perdure.export.proof._chromium import Browser
+from perdure.export.proof._javascript import Node
+from perdure.export.targets import TARGETS
+from perdure.export.targets.tfjs._writer import WEIGHTS, write_graph_model
+from perdure.graph import Graph, channels_last, name_tensors
 
 Arrays = dict[str, np.ndarray]
 TFJS = "@tensorflow/tfjs"
@@ -38,18 +38,18 @@ def node(script: str, package: str | None = None) -> Node:
 
 
 def tfjs() -> Node:
-    return node(str(RUNNERS / "tfjs.mjs"), TFJS)
+    return node(str(TARGETS["tfjs"].runner.with_name("tfjs.mjs")), TFJS)
 
 
 @functools.cache
 def page() -> Browser:
     """One Chromium for the exported pages."""
-    made = Browser(RUNNERS / "web.mjs")
+    made = Browser(TARGETS["web"].runner.with_name("web.mjs"))
     atexit.register(made.close)
     return made
 
 
-SHARED = {"tfjs_runner.py": tfjs, "web_runner.py": page}  # runners that would start a process each time
+SHARED = {TARGETS["tfjs"].runner: tfjs, TARGETS["web"].runner: page}  # runners that would start a process each time
 
 
 def run_tfjs(graph: Graph, arrays: Arrays) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ from rich.progress import track
 
 import perdure.export._export as exporting
 from perdure._core import ExportError
-from perdure.export._targets import TARGETS
+from perdure.export.targets._registry import TARGETS
 from tests.support.export.in_process import InProcessRunner, installed_targets
 from tests.support.export.kinds import EXPORTED, settings_of
 from tests.support.shared_files import ROOT

@@ -22,10 +22,11 @@ from perdure.policy import (
 )
 from perdure.space import Box, MultiBinary
 
+from .._layers import mlp, recurrent_cell
+from .._tensors import Layer
 from ._encoding import Encoding, encode
-from ._networks import default_spread, gsde_log_std, lstm, mlp
+from ._gsde import default_spread, gsde_log_std
 from ._source import Source
-from ._tensors import Layer
 
 EXTRACTORS = ("pi_features_extractor.", "features_extractor.", "vf_features_extractor.")
 NO_CRITIC = "the critic, which ours cannot hold ({}); it starts at zero"
@@ -102,7 +103,7 @@ def _log_std(source: Source, encoding: Encoding, hidden: list[Layer], features_e
     if not source.uses_sde:
         return source.tensors.take("log_std", 1)
     size = source.action_space.flat_size
-    log_std = gsde_log_std(source.tensors.take("log_std", 2), size, bool(source.settings.get("use_expln")))
+    log_std = gsde_log_std(source.tensors, "log_std", size, bool(source.settings.get("use_expln")))
     num_features = len(hidden[-1].bias) if hidden else len(encoding.columns) if features_enter else len(log_std)
     if not hidden and features_enter:
         log_std = encoding.rows(log_std) if len(log_std) == int((encoding.columns >= 0).sum()) else log_std
@@ -138,44 +139,38 @@ def actor_critic(source: Source) -> AbstractPolicy:
     return policy_on(encoding, source, body, towers.actor, critic, log_std)
 
 
-class _Memories(NamedTuple):
-    cell: AbstractCell
-    size: int
-    number: int  # 2: the critic has one of its own
-    lost_critic: str | None  # why the critic cannot be held
-
-
-def _memories(source: Source, encoding: Encoding, used: str) -> _Memories:
+def _cell(source: Source, encoding: Encoding, used: str) -> tuple[AbstractCell, str | None]:
+    """The memory, two side by side where the critic has one of its own; and why the critic cannot be held, if so."""
     tensors = source.tensors
 
     def cell(prefix: str) -> AbstractCell:
         weight = tensors.take(f"{prefix}.weight_ih_l0", 2)
-        return lstm(tensors, prefix, encoding.after(Layer(weight, weight[:, 0])).weight)
+        return recurrent_cell(tensors, prefix, encoding.after(Layer(weight, weight[:, 0])).weight)
 
     actor = cell("lstm_actor")
     if _has_own_critic(source, used):
-        return _Memories(actor, actor.out_size, 1, "it has a features extractor of its own")
+        return actor, "it has a features extractor of its own"
     if tensors.has("lstm_critic."):
-        return _Memories(Parallel((actor, cell("lstm_critic"))), actor.out_size, 2, None)
-    if tensors.has("critic."):
-        return _Memories(actor, actor.out_size, 1, "it has no memory, while the actor has one")
-    return _Memories(actor, actor.out_size, 1, None)
+        return Parallel((actor, cell("lstm_critic"))), None
+    return actor, "it has no memory, while the actor has one" if tensors.has("critic.") else None
 
 
 def recurrent(source: Source) -> AbstractPolicy:
     """RecurrentPPO: LSTMs between the features and the layers of actor and critic."""
     used = EXTRACTORS[0] if source.tensors.has(EXTRACTORS[0]) else EXTRACTORS[1]
     encoding = encode(source, used)
-    memories = _memories(source, encoding, used)
+    cell, lost_critic = _cell(source, encoding, used)
+    count = 2 if isinstance(cell, Parallel) else 1
+    size = cell.out_size // count
     towers = _towers(source, encoding, False)
     log_std = _log_std(source, encoding, towers.actor[:-1], False)
-    architecture = {"activation": source.activation, "memory": Memory("lstm", memories.size, count=memories.number)}
-    body = encoding.body(architecture=architecture, cell=memories.cell)
+    architecture = {"activation": source.activation, "memory": Memory("lstm", size, count=count)}
+    body = encoding.body(architecture=architecture, cell=cell)
     critic = mlp(towers.critic, source.activation)
     left_out = tuple(prefix for prefix in EXTRACTORS if prefix != used)
-    if memories.lost_critic is not None:
-        source.dropped.append(NO_CRITIC.format(memories.lost_critic))
-        critic = fresh_critic(memories.size)
+    if lost_critic is not None:
+        source.dropped.append(NO_CRITIC.format(lost_critic))
+        critic = fresh_critic(size)
         left_out = (*left_out, "critic.", "lstm_critic.")
     source.tensors.left_out(left_out)
     return policy_on(encoding, source, body, towers.actor, critic, log_std)

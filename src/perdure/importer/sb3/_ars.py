@@ -10,9 +10,9 @@ from perdure._core import FileFormatError, make
 from perdure.policy import AbstractPolicy, CNNDeterministicPolicy, MLPDeterministicPolicy
 from perdure.space import Box, Discrete
 
+from .._layers import mlp
 from ._actor_critic import fresh_critic, policy_on
 from ._encoding import encode
-from ._networks import mlp
 from ._source import Source
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from perdure._core import FileFormatError
 
-from ._tensors import Layer, Tensors
+from .._tensors import Layer, Tensors
 
 
 class BatchNorm(NamedTuple):
@@ -42,12 +42,11 @@ class BatchNorm(NamedTuple):
 
 
 def batch_norm(tensors: Tensors, name: str, epsilon: float) -> BatchNorm:
+    size = len(tensors.take(f"{name}.ra_mean", 1))
     mean, variance, scale, bias = (
-        tensors.take(f"{name}.{part}", 1).astype(np.float64) for part in ("ra_mean", "ra_var", "scale", "bias")
+        tensors.shaped(f"{name}.{part}", size).astype(np.float64) for part in ("ra_mean", "ra_var", "scale", "bias")
     )
     tensors.below(f"{name}.steps")  # how long it was trained
-    if not len(mean) == len(variance) == len(scale) == len(bias):
-        raise FileFormatError(f"policy.pth: the parts of {name} have different lengths.")
     return BatchNorm(mean, np.sqrt(variance + epsilon), scale, bias)
 
 

@@ -5,11 +5,10 @@ and rounded, so they are not used.
 """
 
 import base64
-from typing import Any
 
 from perdure._core import FileFormatError, loads_json
 
-from .._pickle import Global, read_pickle
+from .._pickle import Global, Node, read_pickle
 from .._values import mapping_of, name_of
 
 MAX_BYTES = 2**28
@@ -36,7 +35,7 @@ class Fields:
         """True if the field is there and not null; a pickled one is not looked into."""
         return self._fields.get(name) is not None
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: Node = None) -> Node:
         """Raises: FileFormatError if it is a pickle that cannot be read."""
         value = self._fields.get(name, default)
         if not (isinstance(value, dict) and _PICKLED in value):
@@ -46,7 +45,7 @@ class Fields:
         except (FileFormatError, ValueError, TypeError) as error:
             raise FileFormatError(f"{self._where}: {name}: {str(error)[:200]}") from error
 
-    def mapping(self, name: str) -> dict[str, Any]:
+    def mapping(self, name: str) -> dict[str, Node]:
         """A field that is a dict, empty where it is absent."""
         return mapping_of(self.get(name) or {})
 

@@ -4,20 +4,24 @@ Source: stable_baselines3/common/torch_layers.py (FlattenExtractor, NatureCNN, C
 SB3 2.9. NatureCNN is the network of Mnih et al. 2015, doi:10.1038/nature14236, and the default of `perdure.network.CNN`.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from perdure._core import FileFormatError, make
-from perdure.network import CNN, ChannelsFirst, Conv
+from perdure.network import CNN, MLP, AbstractCell, ChannelsFirst
 from perdure.policy import Architecture, Body, Convolutions, FixedNormalizer, NormalizedImage
 from perdure.space import AbstractSpace, Box
 
-from ._layout import UNBOUNDED, Part, fixed_normalizer, in_our_order, normalizer_of, parts_of, space_of
+from .._layers import channels_last, convolution
+from .._normalizer import UNBOUNDED, fixed_normalizer
+from .._tensors import Layer
+from .._values import mapping_of
+from ._layout import Part, in_our_order, normalizer_of, parts_of, space_of
 from ._source import Source
-from ._tensors import Layer
 
 _LAYERS = "stable_baselines3.common.torch_layers."
 FLATTEN, NATURE, COMBINED = (f"{_LAYERS}{name}" for name in ("FlattenExtractor", "NatureCNN", "CombinedExtractor"))
@@ -30,8 +34,8 @@ class Encoding(NamedTuple):
     observation_space: AbstractSpace  # ours
     normalizer: FixedNormalizer | None
     convolutions: Convolutions | None
-    cnns: tuple[Any, ...]
-    custom: Any  # the caller's own module in place of a trunk, or None
+    cnns: tuple[eqx.Module, ...]
+    custom: eqx.Module | None  # the caller's own module in place of a trunk, or None
     columns: np.ndarray  # for each of our features its place among the file's; -1 for one that the file does not have
     factors: np.ndarray  # what the weights of each of our features are multiplied with
 
@@ -58,7 +62,9 @@ class Encoding(NamedTuple):
         normalizer = fixed_normalizer(mean[columns] / factors, deviation[columns] / factors, limit)
         return self._replace(normalizer=normalizer, factors=np.ones_like(factors))
 
-    def body(self, *, architecture: dict[str, Any], trunk: Any = None, cell: Any = None) -> Body:
+    def body(
+        self, *, architecture: Mapping[str, Any], trunk: MLP | None = None, cell: AbstractCell | None = None
+    ) -> Body:
         """Raises: FileFormatError for shared layers behind an extractor of the caller's."""
         if trunk is not None and self.custom is not None:
             raise FileFormatError(
@@ -91,13 +97,7 @@ def _nature_cnn(source: Source, part: Part, prefix: str) -> CNN | ChannelsFirst:
     depth, height, width = part.saved.shape
     convs = []
     for i, (out, kernel, stride) in enumerate(zip(_NATURE.channels, _NATURE.kernels, _NATURE.strides, strict=True)):
-        weight, bias = tensors.take(f"{prefix}cnn.{2 * i}.weight", 4), tensors.take(f"{prefix}cnn.{2 * i}.bias", 1)
-        if weight.shape != (out, depth, kernel, kernel):
-            raise FileFormatError(
-                f"policy.pth: {prefix}cnn.{2 * i}.weight is {list(weight.shape)}, NatureCNN has "
-                f"{[out, depth, kernel, kernel]} there. Map a class of your own with custom=."
-            )
-        convs.append(Conv(jnp.asarray(weight), jnp.asarray(bias), stride))
+        convs.append(convolution(tensors, f"{prefix}cnn.{2 * i}", (out, depth, kernel, kernel), stride))
         height, width, depth = (height - kernel) // stride + 1, (width - kernel) // stride + 1, out
     dense = tensors.layer(f"{prefix}linear.0")
     if dense.weight.shape[1] != depth * height * width:
@@ -105,8 +105,7 @@ def _nature_cnn(source: Source, part: Part, prefix: str) -> CNN | ChannelsFirst:
             f"policy.pth: {prefix}linear.0 takes {dense.weight.shape[1]} features, but its convolutions give "
             f"{depth} x {height} x {width} from an image of {part.saved}."
         )
-    channels_last = dense.weight.reshape(-1, depth, height, width).transpose(0, 2, 3, 1).reshape(dense.weight.shape)
-    dense = Layer(channels_last, dense.bias)
+    dense = channels_last(dense, depth, height, width)
     network = make(CNN, {"convs": tuple(convs), "dense": dense.linear(), "activation": jax.nn.relu})
     return network if part.is_transposed else ChannelsFirst(network)
 
@@ -151,7 +150,7 @@ def _custom(source: Source, parts: list[Part], prefix: str) -> Encoding:
             "module that maps the flat observation, or one image scaled to [0, 1], to features, and has `out_size`."
         )
     space = space_of(parts, source.observation.is_dict)
-    settings = source.settings.get("features_extractor_kwargs") or {}
+    settings = mapping_of(source.settings.get("features_extractor_kwargs") or {})
     module = function(source.tensors.below(prefix), space, settings)
     size = getattr(module, "out_size", None)
     if not isinstance(size, int):

@@ -6,17 +6,15 @@ gives them; the file has the keys in their own order and images channel first.
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from perdure._core import FileFormatError
 from perdure.policy import FixedNormalizer
 from perdure.space import AbstractSpace, Box, Dict
 
+from .._normalizer import UNBOUNDED, fixed_normalizer
 from ._spaces import SavedSpace
 from ._vecnormalize import ObservationNormalization
-
-UNBOUNDED = float(np.finfo(np.float32).max)
 
 
 class Part(NamedTuple):
@@ -65,13 +63,6 @@ def space_of(parts: list[Part], is_dict: bool) -> AbstractSpace:
 
 def in_our_order(parts: list[Part]) -> list[Part]:
     return sorted(parts, key=lambda part: part.name)
-
-
-def fixed_normalizer(mean: np.ndarray, deviation: np.ndarray, limit: np.ndarray) -> FixedNormalizer:
-    """From numbers in float64."""
-    rounded = mean.astype(np.float32)
-    arrays = (rounded, mean - rounded, deviation, limit)
-    return FixedNormalizer(*(jnp.asarray(array, jnp.float32) for array in arrays))
 
 
 def normalizer_of(

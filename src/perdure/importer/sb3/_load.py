@@ -6,27 +6,27 @@ and buffers stay behind. Nothing that the file names is imported or called.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from perdure._core import FileFormatError
-from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Box
 
+from .._activations import activation_of
 from .._pickle import Global
-from .._report import ImportedPolicy, ImportReport, spelled
+from .._registry import importer, loader
+from .._report import ImportedPolicy, imported, naming
+from .._tensors import Tensors
 from .._torch import read_tensors
 from .._values import name_of
+from .._yaml import read_yaml
 from .._zip import SafeZip, open_zip
-from ._activations import activation_of
-from ._config import environment_notes, read_config, wants_statistics
+from ._config import environment_notes, wants_statistics
 from ._data import Fields
 from ._families import Family, algorithm_of, family_of
 from ._sbx import Weights, is_sbx, read_weights
-from ._source import Source
+from ._source import Custom, Source
 from ._spaces import SavedSpace, read_space
-from ._tensors import Tensors
 from ._vecnormalize import CLASS, ObservationNormalization, read_vecnormalize
 
 _VERSION = "_stable_baselines3_version"
@@ -75,16 +75,14 @@ def _observation(
 
 
 def _source(
-    archive: SafeZip,
-    normalization: ObservationNormalization | None,
-    channels_first: bool,
-    custom: Mapping[str, Any],
+    archive: SafeZip, normalization: ObservationNormalization | None, channels_first: bool, custom: Mapping[str, object]
 ) -> tuple[Source, Family, str]:
     """The content of the zip, how to build it, and the name of its policy class."""
     fields = Fields(archive.read("data"))
     path = fields.class_name("policy_class")
     family = family_of(path, custom)
-    settings = {"normalize_images": False} if is_sbx(family.module) else fields.mapping("policy_kwargs")
+    from_sbx = is_sbx(family.module)
+    settings = {"normalize_images": False} if from_sbx else fields.mapping("policy_kwargs")
     saved = read_space(fields.get("observation_space"), "observation_space")
     observation, unread = _observation(saved, normalization, "model_class" in fields)
     saved_action = read_space(fields.get("action_space"), "action_space")
@@ -92,26 +90,25 @@ def _source(
     if "model_class" in fields and not observation.is_dict:
         notes.append("the HER class gave its model observation and desired_goal as one vector, which the policy takes")
     uses_sde = bool(fields.get("use_sde") or settings.get("use_sde"))
-    if is_sbx(family.module):
-        weights = read_weights(family.module, path, fields, observation, custom)
+    if from_sbx:
+        weights = read_weights(family.module, path, fields, observation)
         dropped += ["critics, targets and optimisers"] + ["gSDE"] * uses_sde
     else:
-        node = settings.get("activation_fn") or Global(*family.activation.rsplit(".", 1))
-        weights = Weights(read_tensors(archive.read("policy.pth")), activation_of(node, custom))
+        weights = Weights(read_tensors(archive.read("policy.pth")), settings.get("activation_fn"))
     extractor = settings.get("features_extractor_class")
     source = Source(
-        algorithm=algorithm_of(family.module, fields),
+        algorithm=algorithm_of(family, fields),
         fields=fields,
         settings=settings,
-        tensors=Tensors(weights.tensors),
+        tensors=Tensors(weights.tensors, "policy.pth", "Was it made by a class of your own? Map it with custom=."),
         observation=observation,
         unread=unread,
         action_space=_action_space(saved_action, notes),
         extractor=family.extractor if extractor is None else name_of(extractor),
-        activation=weights.activation,
+        activation=activation_of(weights.activation or Global("torch.nn", family.activation), custom),
         normalization=normalization,
         channels_first=channels_first,
-        uses_sde=uses_sde and not is_sbx(family.module),
+        uses_sde=uses_sde and not from_sbx,
         custom=custom,
         dropped=dropped,
         notes=notes,
@@ -132,70 +129,60 @@ def _normalization_text(normalization: ObservationNormalization | None) -> str:
     return f"VecNormalize{f' of {keys}' if keys else ''}, clipped to {normalization.clip:g}, as constants of the policy"
 
 
+@importer(
+    "sb3",
+    "a zip file of Stable-Baselines3, sb3-contrib or SBX",
+    vecnormalize="statistics that VecNormalize saved, a pickle; they become part of the policy.",
+    config="config.yml of rl-baselines3-zoo, which tells what the environment has to do.",
+    channels_first="images come as channels, height, width; else as height, width, channels.",
+)
 def read_sb3(
     path: str | Path,
     *,
     vecnormalize: str | Path | None = None,
     config: str | Path | None = None,
-    custom: Mapping[str, Any] | None = None,
+    custom: Custom | None = None,
     channels_first: bool = False,
 ) -> ImportedPolicy:
-    """Like `load_sb3`, with a report of what was found, left behind and to be noted."""
-    custom = custom or {}
-    same = tuple(name for name, alike in custom.items() if isinstance(alike, str) and alike == CLASS)
-    normalization = None if vecnormalize is None else read_vecnormalize(vecnormalize, same)
-    settings = {} if config is None else read_config(config)
-    try:
-        archive = open_zip(path)
-        source, family, source_class = _source(archive, normalization, channels_first, custom)
-        policy = family.build(source)
-        version = archive.read(_VERSION).decode("ascii", "replace").strip()[:40] if _VERSION in archive.names else None
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-    source.notes.extend(environment_notes(settings))
-    if wants_statistics(settings) and vecnormalize is None:
-        source.notes.append(
-            f"{Path(config or '').name} says that observations were normalised, but vecnormalize= was not given: "
-            "the policy will act wrongly on raw observations"
-        )
-    report = ImportReport(
-        file=Path(path).name,
-        library=f"{'SBX with ' if is_sbx(family.module) else ''}Stable-Baselines3 {version or 'before 0.9'}",
-        algorithm=source.algorithm,
-        source_class=source_class,
-        policy=policy.name,
-        observation=spelled(policy.observation_space),
-        action=spelled(policy.action_space),
-        normalization=_normalization_text(normalization),
-        dropped=tuple(source.dropped),
-        notes=tuple(source.notes),
-    )
-    return ImportedPolicy(policy, report)
-
-
-def load_sb3(
-    path: str | Path,
-    *,
-    vecnormalize: str | Path | None = None,
-    config: str | Path | None = None,
-    custom: Mapping[str, Any] | None = None,
-    channels_first: bool = False,
-) -> AbstractPolicy:
     """A model of Stable-Baselines3 or sb3-contrib as an ordinary policy that answers as its `predict` does.
 
     Without torch, SB3 or gym, and without unpickling: nothing that the file names is imported or called. A2C, PPO, TRPO,
     DQN, QR-DQN, DDPG, TD3, SAC, TQC, CrossQ, ARS, RecurrentPPO and MaskablePPO, from SB3 0.8 on.
 
     `vecnormalize` is the pickle of VecNormalize's statistics, which become part of the policy. `config` is the config.yml
-    of rl-baselines3-zoo, which tells of frame stacks and wrappers; what it asks of the user is given as a warning.
+    of rl-baselines3-zoo, which tells of frame stacks and wrappers; what it asks of the user is noted.
     Images are taken as the environment gives them: height, width, channels, or with `channels_first` the other way.
     `custom` maps dotted names of classes of your own: a policy class, or a subclass of VecNormalize, to the name of the one
     it acts like; an activation to a function; a features extractor to `function(weights, observation_space, settings)` that
     gives a module.
 
     Raises: FileFormatError (a ValueError) naming the file and what in it is unknown, damaged or unsafe; FileNotFoundError.
-    Warns: UserWarning for what the policy needs of its environment, and for what of it differs from the model.
     """
-    return read_sb3(
-        path, vecnormalize=vecnormalize, config=config, custom=custom, channels_first=channels_first
-    ).with_warnings()
+    custom = custom or {}
+    same = tuple(name for name, alike in custom.items() if isinstance(alike, str) and alike == CLASS)
+    normalization = None if vecnormalize is None else read_vecnormalize(vecnormalize, same)
+    settings = {} if config is None else read_yaml(config)
+    with naming(path):
+        archive = open_zip(path)
+        source, family, source_class = _source(archive, normalization, channels_first, custom)
+        policy = family.build(source)
+        version = archive.read(_VERSION).decode("ascii", "replace").strip()[:40] if _VERSION in archive.names else None
+    source.notes.extend(environment_notes(settings))
+    if wants_statistics(settings) and vecnormalize is None:
+        source.notes.append(
+            f"{Path(config or '').name} says that observations were normalised, but vecnormalize= was not given: "
+            "the policy will act wrongly on raw observations"
+        )
+    return imported(
+        policy,
+        file=path,
+        library=f"{'SBX with ' if is_sbx(family.module) else ''}Stable-Baselines3 {version or 'before 0.9'}",
+        algorithm=source.algorithm,
+        source_class=source_class,
+        normalization=_normalization_text(normalization),
+        dropped=source.dropped,
+        notes=source.notes,
+    )
+
+
+load_sb3 = loader(read_sb3)

@@ -22,13 +22,15 @@ from perdure.policy import (
     MLPQuantileQPolicy,
     MLPSACPolicy,
 )
-from perdure.space import Box, Discrete
+from perdure.space import AbstractSpace, Box, Discrete
 
+from .._layers import mlp, permuted, stacked
+from .._tensors import Layer
+from .._values import number_of
 from ._batch_norm import BatchNorm, normalized_layers
 from ._encoding import Encoding, encode
-from ._networks import default_spread, gsde_log_std, mlp, permuted, stacked
+from ._gsde import default_spread, gsde_log_std
 from ._source import Source
-from ._tensors import Layer
 
 _CLIP_MEAN = 2.0  # default of SAC, TQC and CrossQ with gSDE
 
@@ -51,7 +53,7 @@ def _network(source: Source, encoding: Encoding, layers: list[Layer], final: Act
     return mlp([encoding.after(layers[0]), *layers[1:]], source.activation, final)
 
 
-def _outputs(layers: list[Layer], name: str, wanted: int, space: Any) -> None:
+def _outputs(layers: list[Layer], name: str, wanted: int, space: AbstractSpace) -> None:
     found = len(layers[-1].bias) if layers else 0
     if found != wanted:
         raise FileFormatError(f"policy.pth: {name} gives {found} numbers, {space} takes {wanted}.")
@@ -126,7 +128,7 @@ def soft(source: Source) -> AbstractPolicy:
 def cross_q(source: Source) -> AbstractPolicy:
     """CrossQ: like SAC, with normalised layers."""
     encoding = encode(source, "actor.features_extractor.")
-    epsilon = float(source.settings.get("batch_norm_eps", 0.001))
+    epsilon = float(number_of(source.settings.get("batch_norm_eps", 0.001)))
     layers, norms = normalized_layers(source.tensors, "actor.latent_pi", epsilon)
     if norms and layers and encoding.normalizer is None and not encoding.cnns and encoding.custom is None:
         encoding = encoding.normalized(norms[0].mean, norms[0].deviation)
@@ -151,7 +153,7 @@ def _soft(source: Source, encoding: Encoding, hidden: list[Layer], norm: BatchNo
     final: Activation = jax.nn.identity
     if is_gsde:
         outputs = means
-        spread = gsde_log_std(tensors.take("actor.log_std", 2), space.flat_size, bool(source.settings.get("use_expln")))
+        spread = gsde_log_std(tensors, "actor.log_std", space.flat_size, bool(source.settings.get("use_expln")))
         log_std = jnp.asarray(_spread_on(source, encoding, hidden, spread, space.flat_size))
         limit = source.settings.get("clip_mean", _CLIP_MEAN)
         if is_clipped and isinstance(limit, int | float):

@@ -1,16 +1,24 @@
 """What every builder of a policy takes: the content of a model, and what was noticed on the way."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import equinox as eqx
+import numpy as np
 
 from perdure.network import Activation
 from perdure.space import AbstractSpace
 
+from .._pickle import Node
+from .._tensors import Tensors
 from ._data import Fields
 from ._spaces import SavedSpace
-from ._tensors import Tensors
 from ._vecnormalize import ObservationNormalization
+
+# from the weights of an extractor, the observation space and the settings in the file
+MakeExtractor: TypeAlias = Callable[[dict[str, np.ndarray], AbstractSpace, Mapping[str, Node]], eqx.Module]
+Custom: TypeAlias = Mapping[str, str | Activation | MakeExtractor]  # by dotted name: see `read_sb3`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +27,7 @@ class Source:
 
     algorithm: str  # as its authors write it: "PPO", "QR-DQN"
     fields: Fields
-    settings: Mapping[str, Any]  # policy_kwargs
+    settings: Mapping[str, Node]  # policy_kwargs
     tensors: Tensors
     observation: SavedSpace
     unread: tuple[str, ...]  # keys of the observation that the networks do not take
@@ -29,7 +37,7 @@ class Source:
     normalization: ObservationNormalization | None
     channels_first: bool
     uses_sde: bool
-    custom: Mapping[str, Any]
+    custom: Mapping[str, object]
     dropped: list[str]  # what the file has and the policy has not
     notes: list[str]  # what differs from the environment or needs attention
 

@@ -4,14 +4,14 @@ Source: the `__getstate__` and fields of the classes in gym 0.17 to 0.26 and gym
 `_shape`, `Discrete` got a `start`, `MultiBinary.n` may be a number or a shape.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from perdure._core import FileFormatError
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete
 
-from .._pickle import Call
+from .._pickle import Call, Node
 from .._values import array_of, dtype_of, mapping_of, name_of, number_of, shape_of
 
 _PACKAGES = ("gym", "gymnasium")
@@ -25,17 +25,18 @@ class SavedSpace(NamedTuple):
     notes: tuple[str, ...]  # what could not be kept
 
 
-def _kind(node: Any, where: str) -> str:
+def _kind(node: Node, where: str) -> tuple[str, dict[str, Node]]:
+    """The name of the class of a space, and its fields."""
     path = name_of(node)
     package, _, kind = path.partition(".spaces.")
     if not isinstance(node, Call) or package not in _PACKAGES:
         raise FileFormatError(
             f"{where} is of the class {path[:120]!r}, which is no space of gym or gymnasium. Save the model with one."
         )
-    return kind.rsplit(".", 1)[-1]
+    return kind.rsplit(".", 1)[-1], mapping_of(node.state)
 
 
-def _box(state: dict[str, Any]) -> Box:
+def _box(state: dict[str, Node]) -> Box:
     low, high = array_of(state["low"]), array_of(state["high"])
     shape = state.get("_shape", state.get("shape"))
     return Box(low, high, shape_of(shape) if shape is not None else low.shape, dtype_of(state["dtype"]))
@@ -47,9 +48,9 @@ def _start_note(where: str, start: np.ndarray) -> tuple[str, ...]:
     return (f"{where}: start {start.tolist()} left out, as Stable-Baselines3 counts choices from 0",)
 
 
-def _plain(node: Any, where: str) -> tuple[AbstractSpace, tuple[str, ...]]:
+def _plain(node: Node, where: str) -> tuple[AbstractSpace, tuple[str, ...]]:
     """A space without members, and what of it could not be kept."""
-    kind, state = _kind(node, where), mapping_of(node.state)
+    kind, state = _kind(node, where)
     try:
         match kind:
             case "Box":
@@ -75,15 +76,16 @@ def _plain(node: Any, where: str) -> tuple[AbstractSpace, tuple[str, ...]]:
     )
 
 
-def read_space(node: Any, where: str) -> SavedSpace:
+def read_space(node: Node, where: str) -> SavedSpace:
     """The space that a node stands for.
 
     Raises: FileFormatError for any other class, and for spaces in spaces in spaces.
     """
-    if _kind(node, where) != "Dict":
+    kind, state = _kind(node, where)
+    if kind != "Dict":
         space, notes = _plain(node, where)
         return SavedSpace((("", space),), False, notes)
-    members = mapping_of(mapping_of(node.state).get("spaces"))
+    members = mapping_of(state.get("spaces"))
     parts = {name: _plain(member, f"{where}[{name!r}]") for name, member in members.items()}
     if not parts:
         raise FileFormatError(f"{where} is a Dict without members.")

@@ -7,13 +7,14 @@ all keys.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from perdure._core import FileFormatError, read_bytes
 
-from .._pickle import Call, read_pickle
+from .._pickle import Call, Node, read_pickle
+from .._report import naming
 from .._values import array_of, mapping_of, name_of, number_of, texts_of
 from ._spaces import SavedSpace, read_space
 
@@ -35,7 +36,7 @@ class ObservationNormalization(NamedTuple):
     epsilon: float
 
 
-def _statistics(node: Any, where: str) -> Statistics:
+def _statistics(node: Node, where: str) -> Statistics:
     if not isinstance(node, Call) or name_of(node) != _STATISTICS:
         raise FileFormatError(f"{where} is of the class {name_of(node)[:120]!r}, not {_STATISTICS}.")
     state = mapping_of(node.state)
@@ -47,7 +48,7 @@ def _statistics(node: Any, where: str) -> Statistics:
     return Statistics(mean, variance)
 
 
-def _read(node: Any, known: set[str]) -> ObservationNormalization | None:
+def _read(node: Node, known: set[str]) -> ObservationNormalization | None:
     if not isinstance(node, Call) or name_of(node) not in known:
         raise FileFormatError(
             f"holds a {name_of(node)[:120]!r}, not a VecNormalize. If it is a subclass that normalises alike, "
@@ -77,7 +78,5 @@ def read_vecnormalize(path: str | Path, same: tuple[str, ...] = ()) -> Observati
 
     Raises: FileFormatError naming the file, FileNotFoundError naming the path that was tried.
     """
-    try:
+    with naming(path):
         return _read(read_pickle(read_bytes(Path(path))), {CLASS, *same})
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error

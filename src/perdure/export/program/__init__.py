@@ -1,0 +1,11 @@
+"""A policy as a graph with names: what it takes and gives, what the caller draws, and what a writer needs beside it."""
+
+from ._options import (
+    ExportKeywords as ExportKeywords,
+    ExportOptions as ExportOptions,
+    ProgramKeywords as ProgramKeywords,
+    options_of as options_of,
+    shows_options as shows_options,
+)
+from ._program import Program as Program, lower as lower
+from ._signature import Port as Port, Signature as Signature, next_name as next_name, space_ports as space_ports

@@ -1,1 +1,0 @@
-"""StableHLO: the policy as `jax.export` bytes for cpu, cuda and tpu, run by JAX without Perdure."""

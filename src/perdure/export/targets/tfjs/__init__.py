@@ -1,0 +1,3 @@
+"""TensorFlow.js: a graph model (model.json and one file of weights) written without TensorFlow."""
+
+from ._target import TFJS as TFJS

@@ -1,1 +1,0 @@
-"""TensorFlow.js: a graph model (model.json and one file of weights) written without TensorFlow."""

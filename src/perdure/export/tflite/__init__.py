@@ -1,1 +1,0 @@
-"""TFLite: float32 for one observation, run by LiteRT."""

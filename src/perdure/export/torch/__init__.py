@@ -1,1 +1,0 @@
-"""PyTorch: an `nn.Module` of the graph, as TorchScript (`.pt`) and as an exported program (`.pt2`)."""

@@ -1,1 +1,0 @@
-"""The weights by name, the architecture as JSON, and a numpy script that runs them: to write a runtime by hand."""
