@@ -155,7 +155,12 @@ def test_an_importer_of_ours_is_one_file_or_folder_and_a_line(name):
 def test_a_name_that_is_taken_and_an_option_that_is_none_are_refused():
     with pytest.raises(ValueError, match=r"'sb3' is that of perdure\.importer\.sb3\._load already"):
         importer("sb3", "a file")(lambda path: None)
-    with pytest.raises(ValueError, match="has no setting 'activation'"):
-        importer("tit", "a file", activation="")(lambda path, *, activation="tanh": None)
+
+    def read_tit(path, *, activation: str = "tanh", force: bool = False, width=None):
+        raise NotImplementedError
+
+    for option in ("activation", "force", "width", "depth"):
+        with pytest.raises(ValueError, match=f"'{option}' is no setting of read_tit"):
+            importer("tit", "a file", **{option: "means something"})(read_tit)
     assert {"sb3", "velora"} <= set(importers())
     assert "tit" not in importers()

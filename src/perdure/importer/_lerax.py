@@ -39,7 +39,7 @@ from perdure.policy import (
 )
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary
 
-from ._layers import mlp, product
+from ._layers import mlp, product, stacked
 from ._leaves import read_floats
 from ._registry import loader
 from ._report import ImportedPolicy, imported, naming
@@ -58,7 +58,9 @@ def _mlp_shapes(in_size: int, out_size: int, width: int, depth: int) -> list[tup
     return [(after, before) for before, after in itertools.pairwise(sizes)]
 
 
-class _Source(NamedTuple):
+class _Model(NamedTuple):
+    """What the file holds, and what the caller says of it."""
+
     numbers: list[np.ndarray]
     observation_space: AbstractSpace
     action_space: AbstractSpace
@@ -112,22 +114,22 @@ class _Source(NamedTuple):
         return box
 
 
-def _given(source: _Source, **usual: int) -> dict[str, int]:
+def _given(model: _Model, **usual: int) -> dict[str, int]:
     """The settings, or Lerax's own defaults.
 
     Raises: TypeError for another name, ValueError for what is no size.
     """
-    if unknown := sorted(set(source.settings) - set(usual)):
+    if unknown := sorted(set(model.settings) - set(usual)):
         raise TypeError(f"{unknown[0]!r} is no setting of it. Known: {', '.join(usual)}.")
-    for name, value in source.settings.items():
+    for name, value in model.settings.items():
         if not isinstance(value, int) or not 0 <= value < 2**20:
             raise ValueError(f"{name}={value!r}, but it is a number of units or layers.")
-    return {**usual, **source.settings}
+    return {**usual, **model.settings}
 
 
-def _actor_critic(source: _Source) -> AbstractPolicy:
+def _actor_critic(model: _Model) -> AbstractPolicy:
     given = _given(
-        source,
+        model,
         feature_size=16,
         feature_width=64,
         feature_depth=2,
@@ -136,22 +138,22 @@ def _actor_critic(source: _Source) -> AbstractPolicy:
         action_width=64,
         action_depth=2,
     )
-    size, head = given["feature_size"], ActionHead(source.action_space)
-    encoder = _mlp_shapes(source.observation_space.flat_size, size, given["feature_width"], given["feature_depth"])
+    size, head = given["feature_size"], ActionHead(model.action_space)
+    encoder = _mlp_shapes(model.observation_space.flat_size, size, given["feature_width"], given["feature_depth"])
     critic = _mlp_shapes(size, 1, given["value_width"], given["value_depth"])
     actor = _mlp_shapes(size, size, given["action_width"], max(given["action_depth"] - 1, 0))
     shapes = [*encoder, *critic, *actor, (head.num_outputs, size)]
-    leaves = source.split(shapes, num_after=int(head.log_std is not None))
+    leaves = model.split(shapes, num_after=int(head.log_std is not None))
     ends = list(itertools.accumulate(map(len, (encoder, critic, actor))))
     trunk = mlp(leaves.layers[: ends[0]], jax.nn.relu)
     *hidden, last = leaves.layers[ends[1] : ends[2]]
     if head.log_std is not None:
         log_std = jnp.asarray(leaves.after[0].reshape(head.log_std.shape), jnp.float32)
-        head = make(ActionHead, {"action_space": source.action_space, "squash": False, "log_std": log_std})
-        source.notes.append("actions are clipped to the bounds, which Lerax leaves to the environment")
-    return source.made(
+        head = make(ActionHead, {"action_space": model.action_space, "squash": False, "log_std": log_std})
+        model.notes.append("actions are clipped to the bounds, which Lerax leaves to the environment")
+    return model.made(
         MLPActorCriticPolicy,
-        source.body(trunk, jax.nn.relu),
+        model.body(trunk, jax.nn.relu),
         actor=mlp([*hidden, product(last, leaves.layers[-1])], jax.nn.relu),
         critic=mlp(leaves.layers[ends[0] : ends[1]], jax.nn.relu),
         head=head,
@@ -159,51 +161,50 @@ def _actor_critic(source: _Source) -> AbstractPolicy:
     )
 
 
-def _q(source: _Source) -> AbstractPolicy:
-    given = _given(source, width_size=64, depth=2)
-    if not isinstance(source.action_space, Discrete):
-        raise TypeError(f"action_space is {source.action_space}, but MLPQPolicy takes Discrete ones.")
-    shapes = _mlp_shapes(source.observation_space.flat_size, source.action_space.n, given["width_size"], given["depth"])
-    leaves = source.split(shapes, num_before=1, num_after=0)
+def _q(model: _Model) -> AbstractPolicy:
+    given = _given(model, width_size=64, depth=2)
+    if not isinstance(model.action_space, Discrete):
+        raise TypeError(f"action_space is {model.action_space}, but MLPQPolicy takes Discrete ones.")
+    shapes = _mlp_shapes(model.observation_space.flat_size, model.action_space.n, given["width_size"], given["depth"])
+    leaves = model.split(shapes, num_before=1, num_after=0)
     epsilon = min(max(float(leaves.before[-1].ravel()[0]), 0.0), 1.0)
     network = mlp(leaves.layers, jax.nn.relu)
-    return source.made(MLPQPolicy, source.body(), network=network, epsilon=epsilon, state_value=None)
+    return model.made(MLPQPolicy, model.body(), network=network, epsilon=epsilon, state_value=None)
 
 
-def _bounded(source: _Source, name: str) -> Box:
-    if not isinstance(source.action_space, Box) or not source.action_space.is_bounded:
-        raise TypeError(f"action_space is {source.action_space}, but {name} takes a Box with finite bounds.")
-    return source.action_space
+def _bounded(model: _Model, name: str) -> Box:
+    if not isinstance(model.action_space, Box) or not model.action_space.is_bounded:
+        raise TypeError(f"action_space is {model.action_space}, but {name} takes a Box with finite bounds.")
+    return model.action_space
 
 
-def _sac(source: _Source) -> AbstractPolicy:
-    given = _given(source, feature_size=256, width_size=256, depth=2)
-    size, own = given["feature_size"], _bounded(source, "MLPSACPolicy")
+def _sac(model: _Model) -> AbstractPolicy:
+    given = _given(model, feature_size=256, width_size=256, depth=2)
+    size, own = given["feature_size"], _bounded(model, "MLPSACPolicy")
     count = own.flat_size
-    encoder = _mlp_shapes(source.observation_space.flat_size, size, given["width_size"], given["depth"])
-    leaves = source.split([*encoder, (count, size), (count, size)], num_after=0)
-    source = source._replace(action_space=source.bounds(own, *leaves.before[:2]))
-    source.notes.append(
+    encoder = _mlp_shapes(model.observation_space.flat_size, size, given["width_size"], given["depth"])
+    leaves = model.split([*encoder, (count, size), (count, size)], num_after=0)
+    model = model._replace(action_space=model.bounds(own, *leaves.before[:2]))
+    model.notes.append(
         "random actions have deviations within other limits: the logarithm goes through tanh to [-5, 2], here it is clipped "
         "to [-20, 2]"
     )
     *hidden, last = leaves.layers[:-2]
-    heads = Layer(*(np.concatenate(parts) for parts in zip(*leaves.layers[-2:], strict=True)))
-    network = mlp([*hidden, product(last, heads)], jax.nn.relu)
-    return source.made(MLPSACPolicy, source.body(), network=network, log_std=None, gsde_interval=None)
+    network = mlp([*hidden, product(last, stacked(*leaves.layers[-2:]))], jax.nn.relu)
+    return model.made(MLPSACPolicy, model.body(), network=network, log_std=None, gsde_interval=None)
 
 
-def _deterministic(source: _Source) -> AbstractPolicy:
-    given = _given(source, width_size=256, depth=2)
-    own = _bounded(source, "MLPDeterministicPolicy")
-    shapes = _mlp_shapes(source.observation_space.flat_size, own.flat_size, given["width_size"], given["depth"])
-    leaves = source.split(shapes, num_after=3)
+def _deterministic(model: _Model) -> AbstractPolicy:
+    given = _given(model, width_size=256, depth=2)
+    own = _bounded(model, "MLPDeterministicPolicy")
+    shapes = _mlp_shapes(model.observation_space.flat_size, own.flat_size, given["width_size"], given["depth"])
+    leaves = model.split(shapes, num_after=3)
     scale, bias = (leaf.astype(np.float64) for leaf in leaves.after[:2])
-    source = source._replace(action_space=source.bounds(own, bias - scale, bias + scale))
-    return source.made(MLPDeterministicPolicy, source.body(), network=mlp(leaves.layers, jnp.tanh, jnp.tanh))
+    model = model._replace(action_space=model.bounds(own, bias - scale, bias + scale))
+    return model.made(MLPDeterministicPolicy, model.body(), network=mlp(leaves.layers, jnp.tanh, jnp.tanh))
 
 
-_BUILD: dict[type, Callable[[_Source], AbstractPolicy]] = {
+_BUILD: dict[type, Callable[[_Model], AbstractPolicy]] = {
     MLPActorCriticPolicy: _actor_critic,
     MLPQPolicy: _q,
     MLPSACPolicy: _sac,
@@ -232,7 +233,7 @@ def read_lerax(path: str | Path, policy_class: type, env: HasSpaces, **settings:
     notes: list[str] = []
     with naming(path):
         numbers, has_fingerprint = read_floats(read_bytes(Path(path)))
-        policy = _BUILD[policy_class](_Source(numbers, observation_space, action_space, settings, notes))
+        policy = _BUILD[policy_class](_Model(numbers, observation_space, action_space, settings, notes))
     if has_fingerprint:
         notes.append(
             "its fingerprint cannot be computed without Lerax: shapes were checked, functions are those of its class"

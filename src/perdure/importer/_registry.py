@@ -26,24 +26,30 @@ class Importer(NamedTuple):
     options: Mapping[str, str]  # the settings that the command line offers, and what each of them means
 
 
+_COMMAND = ("library", "out", "force")  # what `perdure import` asks for every importer
 _IMPORTERS: dict[str, Importer] = {}
+
+
+def _is_option(setting: inspect.Parameter) -> bool:
+    is_unset = setting.default is None or setting.default is False
+    return is_unset and setting.annotation is not setting.empty and setting.name not in _COMMAND
 
 
 def importer(name: str, source: str, **options: str) -> Callable[[Read[Settings]], Read[Settings]]:
     """Decorator of a function that gives an ImportedPolicy for a path, so that `perdure import name path` calls it.
 
-    `options` are the keyword-only settings of the function that the command line offers, with what each of them means. They
-    are None or False where they are not given.
+    `options` are the settings of the function that the command line offers, with what each of them means. They have a type,
+    are None or False where they are not given, and are not called as the command line's own.
 
     Raises: ValueError if the name is taken, or an option is no such setting.
     """
 
     def add(read: Read[Settings]) -> Read[Settings]:
-        settings = [n for n, p in inspect.signature(read).parameters.items() if p.default in (None, False)]
+        settings = [n for n, p in inspect.signature(read, eval_str=True).parameters.items() if _is_option(p)]
         if unknown := sorted(options.keys() - set(settings)):
             raise ValueError(
-                f"importer {name!r}: {read.__name__} has no setting {unknown[0]!r} that is None or False by default. It has "
-                f"{', '.join(settings) or 'none'}."
+                f"importer {name!r}: {unknown[0]!r} is no setting of {read.__name__} with a type and the default None or "
+                f"False, and another name than {', '.join(_COMMAND)}. Its settings are {', '.join(settings) or 'none'}."
             )
         if name in _IMPORTERS and _IMPORTERS[name].read.__module__ != read.__module__:
             raise ValueError(
@@ -69,7 +75,6 @@ def loader(read: Read[Settings]) -> Callable[Settings, AbstractPolicy]:
     warns = f"Warns: UserWarning for what the user has to know; `{read.__name__}` gives it as a report."
     load.__doc__ = f"{inspect.cleandoc(read.__doc__ or '')}\n{warns}"
     load.__annotations__ = {**read.__annotations__, "return": AbstractPolicy}
-    del load.__wrapped__  # whose signature returns the report as well
     load.__signature__ = inspect.signature(read).replace(return_annotation=AbstractPolicy)  # type: ignore[attr-defined]
     return load
 

@@ -31,7 +31,7 @@ class Tensors:
     def __init__(self, arrays: Mapping[str, np.ndarray], file: str, hint: str = ""):
         self._arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
         self._taken: set[str] = set()
-        self.file, self._hint = file, hint
+        self.file, self._hint = file, f" {hint}" if hint else ""
 
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
@@ -45,7 +45,7 @@ class Tensors:
         if name not in self._arrays:
             raise FileFormatError(
                 f"{self.file} has no tensor {name!r}, which a standard policy has; it has "
-                f"{', '.join(self._arrays)[:300]}. {self._hint}"
+                f"{', '.join(self._arrays)[:300]}.{self._hint}"
             )
         self._taken.add(name)
         array = self._arrays[name]
@@ -66,7 +66,7 @@ class Tensors:
         array = self.take(name, len(shape))
         if array.shape != shape:
             raise FileFormatError(
-                f"{self.file}: {name!r} is {list(array.shape)}, the sizes beside it ask for {list(shape)}. {self._hint}"
+                f"{self.file}: {name!r} is {list(array.shape)}, the sizes beside it ask for {list(shape)}.{self._hint}"
             )
         return array
 
@@ -118,7 +118,7 @@ class Tensors:
         if unknown := [name for name in left if not name.startswith(prefixes)]:
             raise FileFormatError(
                 f"{self.file}: {unknown[0][:120]!r} is of no part that a standard policy has, so it may change what the "
-                f"policy does. {self._hint}"
+                f"policy does.{self._hint}"
             )
         return [prefix for prefix in prefixes if any(name.startswith(prefix) for name in left)]
 

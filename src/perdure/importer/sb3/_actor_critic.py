@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from perdure._core import FileFormatError, make
+from perdure._core import make
 from perdure.network import MLP, AbstractCell, Parallel
 from perdure.policy import (
     AbstractPolicy,
@@ -69,10 +69,7 @@ def _action_layer(source: Source) -> Layer:
     space = source.action_space
     if isinstance(space, MultiBinary) and len(layer.bias) == 2 * space.flat_size:
         return Layer(layer.weight[1::2] - layer.weight[::2], layer.bias[1::2] - layer.bias[::2])
-    if len(layer.bias) != space.flat_size:
-        raise FileFormatError(
-            f"policy.pth: action_net gives {len(layer.bias)} numbers, {space} takes {space.flat_size}."
-        )
+    source.check_outputs([layer], "action_net", space.flat_size)
     return layer
 
 

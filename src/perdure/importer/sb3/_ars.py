@@ -24,8 +24,7 @@ def ars(source: Source, linear: bool) -> AbstractPolicy:
         raise FileFormatError(f"action_space is {space}, but ARS takes Box or Discrete ones.")
     old = "action_net.weight" in source.tensors
     layers = [source.tensors.layer("action_net")] if old else source.tensors.layers("action_net")
-    if not layers or len(layers[-1].bias) != space.flat_size:
-        raise FileFormatError(f"policy.pth: action_net does not give the {space.flat_size} numbers of {space}.")
+    source.check_outputs(layers, "action_net", space.flat_size)
     source.leave_out()
     layers[0] = encoding.after(layers[0])
     body = encoding.body(architecture={"activation": source.activation, "initialization": "uniform"})

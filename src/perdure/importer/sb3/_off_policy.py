@@ -22,7 +22,7 @@ from perdure.policy import (
     MLPQuantileQPolicy,
     MLPSACPolicy,
 )
-from perdure.space import AbstractSpace, Box, Discrete
+from perdure.space import Box, Discrete
 
 from .._layers import mlp, permuted, stacked
 from .._tensors import Layer
@@ -53,12 +53,6 @@ def _network(source: Source, encoding: Encoding, layers: list[Layer], final: Act
     return mlp([encoding.after(layers[0]), *layers[1:]], source.activation, final)
 
 
-def _outputs(layers: list[Layer], name: str, wanted: int, space: AbstractSpace) -> None:
-    found = len(layers[-1].bias) if layers else 0
-    if found != wanted:
-        raise FileFormatError(f"policy.pth: {name} gives {found} numbers, {space} takes {wanted}.")
-
-
 def _epsilon(source: Source) -> float:
     """The exploration that the training ended with."""
     epsilon = source.fields.get("exploration_final_eps", source.fields.get("exploration_rate"))
@@ -81,7 +75,7 @@ def _box(source: Source) -> Box:
 def dqn(source: Source) -> AbstractPolicy:
     encoding = encode(source, "q_net.features_extractor.")
     layers = source.tensors.layers("q_net.q_net")
-    _outputs(layers, "q_net", _choices(source).n, source.action_space)
+    source.check_outputs(layers, "q_net", _choices(source).n)
     source.leave_out("q_net_target.")
     network = _network(source, encoding, layers)
     return _build((MLPQPolicy, CNNQPolicy), encoding, source, network, epsilon=_epsilon(source), state_value=None)
@@ -113,7 +107,7 @@ def deterministic(source: Source) -> AbstractPolicy:
     """TD3 and DDPG: tanh, then onto the bounds."""
     encoding = encode(source, "actor.features_extractor.")
     layers = source.tensors.layers("actor.mu")
-    _outputs(layers, "actor.mu", _box(source).flat_size, source.action_space)
+    source.check_outputs(layers, "actor.mu", _box(source).flat_size)
     source.leave_out(*_CRITICS)
     network = _network(source, encoding, layers, jnp.tanh)
     return _build((MLPDeterministicPolicy, CNNDeterministicPolicy), encoding, source, network)
@@ -148,7 +142,7 @@ def _soft(source: Source, encoding: Encoding, hidden: list[Layer], norm: BatchNo
     is_gsde = "actor.log_std" in tensors
     is_clipped = "actor.mu.0.weight" in tensors
     means = output("actor.mu.0" if is_clipped else "actor.mu")
-    _outputs([means], "actor.mu", space.flat_size, space)
+    source.check_outputs([means], "actor.mu", space.flat_size)
     log_std = None
     final: Activation = jax.nn.identity
     if is_gsde:

@@ -1,17 +1,18 @@
 """What every builder of a policy takes: the content of a model, and what was noticed on the way."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import equinox as eqx
 import numpy as np
 
+from perdure._core import FileFormatError
 from perdure.network import Activation
 from perdure.space import AbstractSpace
 
 from .._pickle import Node
-from .._tensors import Tensors
+from .._tensors import Layer, Tensors
 from ._data import Fields
 from ._spaces import SavedSpace
 from ._vecnormalize import ObservationNormalization
@@ -48,6 +49,12 @@ class Source:
         """
         if parts := self.tensors.left_out(prefixes):
             self.dropped.append(f"weights of {', '.join(part.rstrip('.') for part in parts)}")
+
+    def check_outputs(self, layers: Sequence[Layer], name: str, wanted: int) -> None:
+        """Raises: FileFormatError unless the last of these layers, called `name`, gives as many numbers as are wanted."""
+        found = len(layers[-1].bias) if layers else 0
+        if found != wanted:
+            raise FileFormatError(f"policy.pth: {name} gives {found} numbers, {self.action_space} takes {wanted}.")
 
     @property
     def gsde_interval(self) -> int | None:
