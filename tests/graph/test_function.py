@@ -1,8 +1,9 @@
 """A graph as a module: it answers, saves, loads, trains, and stands where a layer stands."""
 
+import ast
 import dataclasses
+import json
 import math
-import os
 import subprocess
 import sys
 
@@ -22,7 +23,7 @@ F = np.float32
 
 
 def layer():
-    """(2,) -> (3,): a dense layer, clipped by vectors, with a bound of its own that is not a number."""
+    """(2,) -> (3,): a dense layer, clipped by vectors."""
     x = Tensor((2,), np.dtype(F), "x")
     y = emit(
         "Dense",
@@ -52,9 +53,7 @@ def test_it_answers_as_its_graph():
 def test_weights_have_their_names_and_bounds_are_not_learned():
     function = GraphFunction.from_graph(layer())
     trained, _ = split_trainable(function)
-    assert {name for name, _ in leaves_with_paths(trained)} == {r"weights.net\.weight", r"weights.net\.bias"} or {
-        name for name, _ in leaves_with_paths(trained)
-    } == {"weights.net.weight", "weights.net.bias"}
+    assert [name for name, _ in leaves_with_paths(trained)] == ["weights.net%2Eweight", "weights.net%2Ebias"]
     assert len(function.constants.arrays) == 2
     nothing = GraphFunction.from_graph(layer(), is_learned=lambda tensor, graph: False)
     assert not nothing.weights
@@ -95,12 +94,9 @@ function = rebuild(json.loads(sys.stdin.read()), arrays)
 print(json.dumps(np.asarray(function(np.array({x.tolist()}, np.float32)), np.float64).tolist()))
 print([m for m in sys.modules if m.startswith(("perdure.policy", "perdure.export", "perdure.space"))])
 """
-    import json
-
     done = subprocess.run(
         [sys.executable, "-c", code],
         input=json.dumps(description),
-        env={**os.environ},
         capture_output=True,
         text=True,
         check=True,
@@ -156,7 +152,10 @@ def test_a_description_that_is_no_graph_is_refused_by_step_and_name():
         ((dataclasses.replace(dense, op="Gemm"),), r"steps\[0\] has the operator 'Gemm'"),
         ((dataclasses.replace(dense, attributes=()),), r"steps\[0\]: Dense has \('activation',\)"),
         ((dataclasses.replace(dense, inputs=(0, 1, 9)),), r"steps\[0\] reads \(0, 1, 9\)"),
-        ((dataclasses.replace(dense, inputs=(1, 0)), most, least), r"steps\[0\]: Dense does not take|cannot be run"),
+        (
+            (dataclasses.replace(dense, inputs=(1, 0)), most, least),
+            r"steps\[1\]: Max does not take \[\(3, 2\), \(3,\)\]",
+        ),
         ((dataclasses.replace(dense, attributes=(("activation", "Swish"),)), most, least), "cannot be run"),
         ((Step("Cast", (0,), (("to", "float8"),)),), "'float8', not one of"),
     ]:
@@ -168,7 +167,7 @@ def test_a_description_that_is_no_graph_is_refused_by_step_and_name():
     text = repr(description).replace("'Dense'", "'Exec'")
     arrays = {name: leaf_to_numpy(leaf) for name, leaf in leaves_with_paths(function)}
     with pytest.raises(FileFormatError, match="the operator 'Exec'"):
-        rebuild(__import__("ast").literal_eval(text), arrays)
+        rebuild(ast.literal_eval(text), arrays)
 
 
 def test_it_says_what_it_takes():
