@@ -53,7 +53,7 @@ def test_it_answers_as_its_graph():
 def test_weights_have_their_names_and_bounds_are_not_learned():
     function = GraphFunction.from_graph(layer())
     trained, _ = split_trainable(function)
-    assert [name for name, _ in leaves_with_paths(trained)] == ["weights.net%2Eweight", "weights.net%2Ebias"]
+    assert [name for name, _ in leaves_with_paths(trained)] == ["weights.net%2Ebias", "weights.net%2Eweight"]
     assert len(function.constants.arrays) == 2
     nothing = GraphFunction.from_graph(layer(), is_learned=lambda tensor, graph: False)
     assert not nothing.weights

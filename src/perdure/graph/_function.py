@@ -160,8 +160,8 @@ class GraphFunction(eqx.Module):
             steps=tuple(steps),
             outputs=tuple(Output(name, number[id(t)]) for name, t in graph.outputs),
             order=tuple(order),
-            weights=weights,
-            constants=Constants(constants),
+            weights=dict(sorted(weights.items())),  # the order in which JAX puts a dict together again
+            constants=Constants(dict(sorted(constants.items()))),
         )
 
     def graph(self) -> Graph:
