@@ -18,10 +18,9 @@ from .._writing import WriteRules, entry
 if TYPE_CHECKING:
     from ._module import GraphModule
 
-
+Tensor = torch.Tensor
 RULES: WriteRules["GraphModule", Tensor] = WriteRules("PyTorch")
 rule = RULES.writes
-Tensor = torch.Tensor
 FUNCTIONS: dict[str, Any] = {
     "Neg": torch.neg, "Abs": torch.abs, "Floor": torch.floor, "Ceil": torch.ceil, "Round": torch.round,
     "Exp": torch.exp, "Log": torch.log, "Log1p": torch.log1p, "Expm1": torch.expm1, "Sqrt": torch.sqrt,
