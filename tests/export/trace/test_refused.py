@@ -34,5 +34,5 @@ REFUSED = {
 
 @pytest.mark.parametrize(("function", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_the_docs_list_is_refused_with_the_line_and_the_mend(function, message):
-    with pytest.raises(ExportError, match=rf"test_export_refused\.py:\d+ .*{message}"):
+    with pytest.raises(ExportError, match=rf"test_refused\.py:\d+ .*{message}"):
         graph_of(function, {"x": ((6,), np.float32)})

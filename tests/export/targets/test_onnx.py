@@ -204,7 +204,7 @@ def test_what_cannot_be_exported_says_what_where_and_what_instead(function, mess
     policy = WithPrimitive(OBSERVATION, CONTINUOUS, None, function)
     with pytest.raises(ExportError, match=message) as caught:
         to_onnx(policy)
-    assert "test_export_onnx.py:" in str(caught.value)
+    assert "test_onnx.py:" in str(caught.value)
 
 
 def test_an_unsupported_check_that_no_output_needs_is_no_error():

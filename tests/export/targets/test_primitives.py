@@ -8,7 +8,9 @@ from jax import lax
 from perdure._core import ExportError
 from perdure.export.guard import add_nan_guard
 from perdure.graph import interpret, simplify
-from tests.export.test_export_primitives import (
+from tests.support.export.backends import BACKENDS, tflite_lacks
+from tests.support.export.comparison import F, answers, graph_of, sample, worst_error
+from tests.support.export.primitives import (
     BINARY,
     CONTROL,
     IMAGE,
@@ -23,8 +25,6 @@ from tests.export.test_export_primitives import (
     VECTOR,
     named,
 )
-from tests.support.export.backends import BACKENDS, tflite_lacks
-from tests.support.export.comparison import F, answers, graph_of, sample, worst_error
 
 
 def check(function, inputs, tolerance=1e-5):

@@ -1,6 +1,5 @@
 """The C target beyond this machine's processor: a Cortex-M4 under qemu, WebAssembly in Node."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,30 +14,12 @@ from perdure.export.proof._observations import broken_inputs, make_inputs
 from perdure.export.proof._tolerance import near_ties
 from perdure.export.targets.c import build_wasm, write_c
 from perdure.graph import interpret
-from tests.support.export.c_compilers import STRICT, compiler, rows_as_bytes, rows_from_bytes, run
+from tests.support.export.c_compilers import compiler, rows_as_bytes, rows_from_bytes
 from tests.support.export.comparison import worst_error
+from tests.support.export.cortex import needs, run_on_cortex
 from tests.support.export.policies import POLICIES, recurrent
 
 HERE = Path(__file__).parent
-CORTEX = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
-MACHINE = ["-M", "mps2-an386", "-cpu", "cortex-m4", "-nographic", "-semihosting-config", "enable=on,target=native"]
-
-
-def needs(*programs):
-    for name in programs:
-        if shutil.which(name) is None:
-            pytest.skip(f"{name} is not installed: apt-get install gcc-arm-none-eabi qemu-system-arm nodejs")
-
-
-def run_on_cortex(folder, tmp_path, name="policy"):
-    """The self-test on an emulated Cortex-M4; stuck programs are stopped."""
-    start = run("arm-none-eabi-gcc", *CORTEX, "-print-file-name=rdimon-crt0.o").strip()
-    layout = ["--specs=rdimon.specs", "-nostartfiles", "-T", HERE / "cortex_m4.ld"]
-    sources = [HERE / "cortex_m4.c", folder / f"{name}.c", folder / f"{name}_test.c", start]
-    made = tmp_path / "policy.elf"
-    run("arm-none-eabi-gcc", "-std=c99", *STRICT, "-O2", *CORTEX, *layout, *sources, "-lm", "-o", made)
-    command = ["qemu-system-arm", *MACHINE, "-kernel", made]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("kind", ["several", "mixed", "attention", "convolution", "recurrent"])

@@ -15,7 +15,8 @@ from perdure.export.precision._ranges import scale_of, symmetric_scale
 from perdure.export.program import lower
 from perdure.export.proof._observations import broken_inputs
 from perdure.export.targets.tflite._edge_tpu import check_core
-from perdure.graph import Graph, Tensor, constant, emit, interpret, to_bytes
+from perdure.graph import Graph, Tensor, constant, emit, interpret
+from perdure.graph.int8 import to_bytes
 from perdure.space import Box, Discrete
 from tests.support.export.int8 import int8_program, reference_rows
 from tests.support.export.policies import (

@@ -15,7 +15,6 @@ from perdure.export.proof._tolerance import near_ties
 from perdure.export.targets.c import write_c
 from perdure.graph import interpret
 from perdure.space import Box, Discrete
-from tests.export.test_export_c_devices import needs, run_on_cortex
 from tests.support.export.c_compilers import (
     COMPILERS,
     DRIVER,
@@ -26,6 +25,7 @@ from tests.support.export.c_compilers import (
     rows_from_bytes,
     run,
 )
+from tests.support.export.cortex import needs, run_on_cortex
 from tests.support.export.in_process import in_process as in_process
 from tests.support.export.int8 import int8_program
 from tests.support.export.policies import POLICIES, Stateless, mlp

@@ -38,7 +38,7 @@ def test_a_policy_with_memory_is_proven_in_tfjs_and_verifies(tmp_path):
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("kind", ["bits", "mixed", "convolution"])
 def test_numbers_that_tfjs_does_not_have_come_out_as_the_policy_gives_them(kind, tmp_path):
-    """int8, uint8 and masks; every kind of policy is in `test_policies_targets`."""
+    """int8, uint8 and masks; every kind of policy is in `export/targets/test_policies.py`."""
     (row,) = export(POLICIES[kind](), tmp_path / "deploy", ["tfjs"], num_observations=100).targets
     assert row.max_error <= 1e-5
     assert row.broken > 0 or kind == "convolution"
@@ -78,9 +78,7 @@ class Odd(Stateless):
 def test_what_tfjs_has_no_operator_for_is_named_with_its_line(tmp_path):
     net = eqx.nn.Conv2d(1, 2, 2, stride=2, dilation=2, key=jax.random.key(0))
     policy = Odd(Box(-1, 1, (9, 9)), Box(-np.inf, np.inf, (2,)), net)
-    with pytest.raises(
-        ExportError, match=r"test_export_tfjs\.py:\d+ .*TF\.js has no convolution with strides and dilation"
-    ):
+    with pytest.raises(ExportError, match=r"test_tfjs\.py:\d+ .*TF\.js has no convolution with strides and dilation"):
         export(policy, tmp_path / "deploy", ["tfjs"])
     assert list(tmp_path.iterdir()) == []
 
@@ -89,7 +87,7 @@ def test_what_tfjs_has_no_operator_for_is_named_with_its_line(tmp_path):
             return jnp.flip(observation, 0)[0, 0, 0, 0, :, 0]
 
     policy = Wide(Box(-1, 1, (2, 1, 2, 1, 2, 1)), Box(-np.inf, np.inf, (2,)), None)
-    with pytest.raises(ExportError, match=r"test_export_tfjs\.py:\d+ .* has over 6 axes"):
+    with pytest.raises(ExportError, match=r"test_tfjs\.py:\d+ .* has over 6 axes"):
         export(policy, tmp_path / "deploy", ["tfjs"])
 
 

@@ -41,7 +41,7 @@ def test_what_tflite_has_no_operator_for_is_named_with_its_line(tmp_path):
         def choose(self, observation, action_mask):
             return jnp.sinh(observation[:2])
 
-    with pytest.raises(ExportError, match=r"test_export_tflite\.py:\d+ .*TFLite has no counterpart of Sinh"):
+    with pytest.raises(ExportError, match=r"test_tflite\.py:\d+ .*TFLite has no counterpart of Sinh"):
         export(Odd(OBSERVATION, Box(-np.inf, np.inf, (2,)), None), tmp_path / "deploy", ["tflite"])
     assert list(tmp_path.iterdir()) == []
 

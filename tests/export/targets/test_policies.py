@@ -1,7 +1,5 @@
 """Every kind of policy exports to every target with proof; those with a memory over 100 steps with resets."""
 
-from pathlib import Path
-
 import pytest
 
 from perdure._core import ExportError
@@ -11,6 +9,7 @@ from tests.support.export.comparison import FULL
 from tests.support.export.in_process import in_process as in_process, installed_targets
 from tests.support.export.kinds import EXPORTED, LARGE, REFUSED, settings_of
 from tests.support.policy_kinds import some_slow
+from tests.support.shared_files import ROOT
 
 
 @pytest.mark.usefixtures("in_process")
@@ -37,7 +36,7 @@ def test_what_cannot_be_written_is_refused_with_the_reason(kind, target, tmp_pat
 
 
 def test_the_table_of_the_docs_has_every_kind_and_every_target():
-    page = (Path(__file__).parents[2] / "docs" / "exporting.md").read_text()
+    page = (ROOT / "docs" / "exporting.md").read_text()
     table = page.partition("<!-- support matrix -->")[2].partition("<!-- end")[0].strip().splitlines()
     rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in table]
     columns = {name: target for name, target in TARGETS.items() if name != "triton"}  # its model is the ONNX file
