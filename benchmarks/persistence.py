@@ -32,8 +32,8 @@ from rich.table import Table
 
 from perdure._core import leaf_to_numpy, leaves_with_paths
 from perdure.algorithm import DQN, PPO
-from perdure.callback import AbstractCallback, SaveCheckpoints
-from perdure.checkpoint import load, load_policy, load_policy_of, save, save_policy
+from perdure.callback import AbstractCallback
+from perdure.checkpoint import SaveCheckpoints, load, load_policy, load_policy_of, save, save_policy
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
 

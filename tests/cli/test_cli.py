@@ -76,7 +76,7 @@ def test_train_does_not_replace_an_earlier_result_unasked(run):
 
 def test_evaluate_prints_the_returns(run):
     printed = perdure("evaluate", "runs/cartpole", "--episodes", "5", cwd=run).stdout
-    assert "MLPActorCriticPolicy on CartPole-v1" in printed
+    assert "StatelessActorCriticPolicy on CartPole-v1" in printed
     assert "mean return" in printed
 
 

@@ -87,6 +87,7 @@ from ._rules import (
     Positive as Positive,
     PositiveInt as PositiveInt,
     UnitInterval as UnitInterval,
+    alternatives as alternatives,
     check_settings as check_settings,
     rule_in as rule_in,
 )

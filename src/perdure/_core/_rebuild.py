@@ -53,11 +53,13 @@ def rebuild(
     arrays: Mapping[str, np.ndarray],
     *,
     root: str = "policy",
+    static: bool = False,
     written_by: Mapping[str, str] = NOBODY,
 ) -> Any:
     """The tree that `describe` saw, with the leaves in `arrays`, keyed by path as `leaves_with_paths` does.
 
-    Classes in an earlier version are brought to today's before, see `upgraded`.
+    With `static` it is what stands in a static field, without leaves. Classes in an earlier version are brought to today's
+    before, see `upgraded`.
 
     Raises: FileFormatError, whatever the description holds: for unknown classes and functions, later versions, fields that
     are not those of the class in its order, leaves that are missing, left over or of another dtype or shape, values a class
@@ -65,7 +67,7 @@ def rebuild(
     """
     description, arrays = upgraded(description, arrays, root=root, written_by=written_by)
     builder = _Builder(arrays)
-    tree = builder.build(description, root, (), False, MAX_DEPTH)
+    tree = builder.build(description, root, (), static, MAX_DEPTH)
     if left := [name for name in arrays if name not in builder.used]:
         raise FileFormatError(f"{root}: {len(left)} arrays belong to no field, the first is {left[0][:80]!r}.")
     return tree

@@ -12,7 +12,7 @@ from jax import random as jr
 from perdure._core import dumps_json, leaf_to_numpy, leaves_with_paths, listing
 from perdure.policy import check_same_spaces
 
-from ._directory import METADATA, arrays_of_today, policy_in, read
+from ._directory import METADATA, policy_in, read, state_of_today
 from ._policy_file import load_policy, read_policy_header
 from ._state import BUFFER, MODEL, OPTIMIZER, TRAINING
 
@@ -48,7 +48,7 @@ def read_side(path: Path) -> Compared:
         head, files = read(path, (MODEL, OPTIMIZER, TRAINING))
         kept = {name: head[name] for name in ("steps", "settings", "perdure", "jax", "metadata")}
         kept |= {"algorithm": head["algorithm"].split(".")[-1], "buffer": BUFFER in head["files"]}
-        arrays = {p.removeprefix("learner."): array for p, array in arrays_of_today(head, files)[0].items()}
+        arrays = {p.removeprefix("learner."): array for p, array in state_of_today(head, files).arrays.items()}
         fields = {**words(kept), **dict(listing(head["policy"]))}
         return Compared(True, policy_in(head, files[MODEL]), fields, arrays)
     policy, header = load_policy(path), read_policy_header(path)

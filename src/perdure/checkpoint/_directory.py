@@ -58,7 +58,19 @@ from ._digest import entry_of, start_digest
 from ._first_format import described_since, settings_since
 from ._format import check_format
 from ._free import check_free
-from ._state import BUFFER, MODEL, OPTIMIZER, TRAINING, as_state, described, filled, of_today, stored, without_buffer
+from ._state import (
+    BUFFER,
+    MODEL,
+    OPTIMIZER,
+    TRAINING,
+    Today,
+    as_state,
+    described,
+    filled,
+    of_today,
+    stored,
+    without_buffer,
+)
 from ._tensors import read_header, tensor_chunks, view_tensors
 
 FIRST_FORMAT, FORMAT = FORMATS = ("perdure.checkpoint/1", "perdure.checkpoint/2")
@@ -231,8 +243,7 @@ def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Che
         if env is None:
             return Checkpoint(algorithm, None, policy, False, head["host"], head["metadata"])
         blank = eqx.filter_eval_shape(algorithm.begin, env, policy, key=jr.key(0))
-        arrays, made = arrays_of_today(head, files, blank)
-        state = as_state(blank, filled(stored(blank), arrays, has_buffer=buffer, made=made))
+        state = as_state(blank, filled(stored(blank), state_of_today(head, files, blank), has_buffer=buffer))
     except FileFormatError as error:
         raise FileFormatError(f"{directory}: {error}") from error
     has_buffer = buffer or not hasattr(state, "buffer")
@@ -286,10 +297,8 @@ def written_by(head: Mapping[str, Any]) -> Mapping[str, str]:
     return {"perdure": head["perdure"], **{n: v for n, v in packages.items() if isinstance(v, str)}}
 
 
-def arrays_of_today(
-    head: Mapping[str, Any], files: Mapping[str, dict[str, Any]], blank: Any = None
-) -> tuple[Mapping[str, Any], set[str]]:
-    """The arrays of the files by the paths of today, and those that a step has made.
+def state_of_today(head: Mapping[str, Any], files: Mapping[str, dict[str, Any]], blank: Any = None) -> Today:
+    """What the files say of the training state, brought to the classes of today.
 
     `blank` is a state of shapes; without it the moments of a parameter that a step has made are what the step gives.
     """

@@ -142,19 +142,17 @@ class _State:
         return {"class": name, "fields": [[field, self.part(field, "learner.")] for field in _LEARNERS[name]]}
 
     def critics(self, prefix: str) -> Node:
-        """Critics have the body of their policy, with weights of their own, and a network like its."""
+        """Critics had the body that the architecture of their policy says, and hidden layers like its."""
         count = len({path.split(".")[0] for path in self.below(prefix)})
         policy = _fields(self.head["policy"])
+        spaces = [[name, policy.get(name)] for name in ("observation_space", "action_space")]
+        body = _as_constructed(policy.get("body"))
+        network = _with_fields(policy.get("network"), final_activation={"function": "identity"})
         critics = []
         for i in range(count):
-            body, network = (self.below(f"{prefix}.{i}.{part}") for part in ("body", "network"))
-            nodes = {
-                "observation_space": policy.get("observation_space"),
-                "action_space": policy.get("action_space"),
-                "body": like(policy.get("body"), body, exactly=True),
-                "network": like(policy.get("network"), network, exactly=True),
-            }
-            critics.append({"class": "QFunction", "fields": [list(pair) for pair in nodes.items()]})
+            parts = [("body", body), ("network", network)]
+            pairs = [[name, like(node, self.below(f"{prefix}.{i}.{name}"), exactly=True)] for name, node in parts]
+            critics.append({"class": "QFunction", "fields": [*spaces, *pairs]})
         return critics or None
 
     def rollout(self) -> Node:
@@ -209,6 +207,24 @@ class _State:
 
 def _fields(node: Node) -> dict[str, Node]:
     return dict(node["fields"]) if isinstance(node, dict) and "fields" in node else {}
+
+
+def _with_fields(node: Node, **fields: Node) -> Node:
+    """An instance with some of its fields replaced; anything else as it is."""
+    if not isinstance(node, dict) or "fields" not in node:
+        return node
+    return {**node, "fields": [[name, fields.get(name, member)] for name, member in node["fields"]]}
+
+
+def _as_constructed(body: Node) -> Node:
+    """A body with the activations that its architecture says, whatever an importer gave to the layers of the policy's own."""
+    architecture = _fields(_fields(body).get("architecture"))
+    activation, convolutions = architecture.get("activation"), _fields(architecture.get("convolutions"))
+    trunk = _with_fields(_fields(body).get("trunk"), activation=activation, final_activation=activation)
+    cnns = _fields(body).get("cnns")
+    if isinstance(cnns, list):
+        cnns = [_with_fields(cnn, activation=convolutions.get("activation")) for cnn in cnns]
+    return _with_fields(body, trunk=trunk, cnns=cnns)
 
 
 def like(node: Node, leaves: Mapping[str, Node], *, exactly: bool = False) -> Node:

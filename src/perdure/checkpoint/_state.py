@@ -24,6 +24,7 @@ from perdure._core import (
     leaves_with_paths,
     make,
     name_of,
+    rebuild,
     split_trainable,
     upgraded,
 )
@@ -142,28 +143,37 @@ def tree_of_paths(leaves: Mapping[str, Any]) -> Any:
     return {"dict": {name: tree_of_paths(members) for name, members in groups.items()}}
 
 
+class Today(NamedTuple):
+    """What a file says of a training state, brought to the classes of today."""
+
+    description: Any
+    arrays: Mapping[str, np.ndarray]
+    made: set[str]  # paths of arrays that no file has: steps made them
+
+
 def of_today(
     description: Any,
     arrays: Mapping[str, np.ndarray],
     moments: set[str],
     form: Stored | None,
     written_by: Mapping[str, str],
-) -> tuple[Mapping[str, np.ndarray], set[str]]:
-    """The arrays of a state by the paths of today, and those that a step has made.
+) -> Today:
+    """The training state of a file as the classes of today would have written it.
 
     `moments` are the paths of the optimisers' arrays in the file, `form` is the state of today. A parameter that a step has
     made of nothing begins with moments of zero: what it gives where all moments are zero is not of their making.
     """
     description = _pruned(description, arrays)
-    _, moved = upgraded(description, arrays, root="state", written_by=written_by)
+    today, moved = upgraded(description, arrays, root="state", written_by=written_by)
     known = set(map(id, arrays.values()))
     made = {path for path, array in moved.items() if id(array) not in known}
     if not made or form is None:
-        return moved, made
+        return Today(today, moved, made)
     blank = {path: np.zeros_like(array) if path in moments else array for path, array in arrays.items()}
     _, of_nothing = upgraded(description, blank, root="state", written_by=written_by)
     zeroed = {path for path in made if form.file_of(path) == OPTIMIZER and of_nothing[path].any()}
-    return {path: np.zeros_like(array) if path in zeroed else array for path, array in moved.items()}, made
+    moved = {path: np.zeros_like(array) if path in zeroed else array for path, array in moved.items()}
+    return Today(today, moved, made)
 
 
 def _pruned(description: Any, arrays: Mapping[str, Any]) -> Any:
@@ -181,18 +191,53 @@ def _pruned(description: Any, arrays: Mapping[str, Any]) -> Any:
     return description
 
 
-def filled(blank: Stored, arrays: Mapping[str, Any], *, has_buffer: bool, made: set[str]) -> Any:
-    """`blank`, a state of shapes in the form of files, with the arrays by path; without its buffer, that is zeros.
+def with_statics(tree: Any, node: Any) -> Any:
+    """A part of a state, built by today's constructors, with the static fields that the file says instead of theirs.
 
-    What was `made` by a step, and is not wanted, is left out: a constant is wanted of a policy and not of its target.
+    So a critic goes on with the activation that it was trained with, whatever is usual now. What is of another class than the
+    file says, or of none that is registered, stays as it is.
+    """
+    match node:
+        case {"class": name, "fields": list(pairs)} if isinstance(tree, eqx.Module) and name_of(type(tree)) == name:
+            found = {field: member for field, member in pairs if field in vars(tree)}
+            fields = {}
+            for field, is_static in fields_of(type(tree)).items():
+                if field in found and is_static and not _is_default(found[field]):
+                    fields[field] = rebuild(found[field], {}, root=f"{name}.{field}", static=True)
+                elif field in found and not is_static:
+                    fields[field] = with_statics(getattr(tree, field), found[field])
+            return replaced(tree, fields)
+        case list(members) | {"list": list(members)} if type(tree) in (tuple, list) and len(members) == len(tree):
+            return type(tree)(with_statics(value, member) for value, member in zip(tree, members, strict=True))
+        case {"dict": dict(members)} if type(tree) is dict:
+            return {key: with_statics(value, members.get(key)) for key, value in tree.items()}
+    return tree
+
+
+def _is_default(node: Any) -> bool:
+    return isinstance(node, dict) and node.keys() == {"default"}
+
+
+def replaced(module: Any, fields: Mapping[str, Any]) -> Any:
+    """A module with other values in some fields, unchecked: a part of one that holds parameters alone passes no check."""
+    new = object.__new__(type(module))
+    for field, value in {**vars(module), **fields}.items():
+        object.__setattr__(new, field, value)
+    return new
+
+
+def filled(blank: Stored, today: Today, *, has_buffer: bool) -> Any:
+    """`blank`, a state of shapes in the form of files, with what a file says; without its buffer, that is zeros.
+
+    What was made by a step, and is not wanted, is left out: a constant is wanted of a policy and not of its target.
 
     Raises: FileFormatError naming the first leaf that is missing, left over, or of another dtype or shape.
     """
-    leaves = leaves_with_paths(blank.tree)
+    leaves, arrays = leaves_with_paths(blank.tree), today.arrays
     wanted = {path for path, _ in leaves if has_buffer or blank.file_of(path) != BUFFER}
     if missing := sorted(wanted - arrays.keys()):
         raise FileFormatError(f"{missing[0]} is missing from the files.")
-    if left := sorted(arrays.keys() - {path for path, _ in leaves} - made):
+    if left := sorted(arrays.keys() - {path for path, _ in leaves} - today.made):
         raise FileFormatError(f"{left[0]} is in the files, but this training has no such array.")
     values = []
     for path, leaf in leaves:
@@ -202,4 +247,9 @@ def filled(blank: Stored, arrays: Mapping[str, Any], *, has_buffer: bool, made: 
         except FileFormatError as error:
             raise FileFormatError(f"{path}: {error}") from error
     rest = iter(values)
-    return jax.tree.map(lambda x: next(rest) if is_stored(x) else x, blank.tree)
+    tree = jax.tree.map(lambda x: next(rest) if is_stored(x) else x, blank.tree)
+    match today.description:
+        case {"class": _, "fields": list(pairs)}:  # environment and policy have been rebuilt already
+            parts = {name: with_statics(getattr(tree, name), node) for name, node in pairs if hasattr(tree, name)}
+            return replaced(tree, {name: part for name, part in parts.items() if name not in ("env", "policy")})
+    return tree

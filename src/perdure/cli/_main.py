@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import tyro
@@ -9,7 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from perdure._core import FileFormatError, MissingExtraError
+from perdure.algorithm import load_installed_algorithms
 
+from ._choices import CONSTRUCTORS, kind_as_word, with_choices
 from ._diff import diff
 from ._evaluate import evaluate
 from ._export import export, verify
@@ -19,9 +22,9 @@ from ._quickstart import quickstart
 from ._resume import resume
 from ._train import train
 
-COMMANDS: dict[str, Any] = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "quickstart": quickstart,
-    "train": train,
+    "train": train,  # with the algorithms and bodies that there are when it is run
     "resume": resume,
     "evaluate": evaluate,
     "import": import_model,
@@ -40,12 +43,15 @@ def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 def main() -> None:
     """Run the command that the arguments name. What the user can mend is told in one line, with exit status 1."""
     warnings.showwarning = show_warning
+    load_installed_algorithms()
     try:
         tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
+            COMMANDS | {"train": with_choices(train)},
             prog="perdure",
+            args=kind_as_word(sys.argv[1:]),
             description="Reinforcement-learning policies that outlive their training run.",
-            config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.OmitArgPrefixes),
+            config=(tyro.conf.CascadeSubcommandArgs,),
+            registry=CONSTRUCTORS,
         )
     except (FileFormatError, MissingExtraError, OSError, TypeError, ValueError) as error:
         if "--traceback" in sys.argv:

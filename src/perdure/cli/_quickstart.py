@@ -18,11 +18,12 @@ from perdure.callback import LearningCurve, ProgressBar
 from perdure.checkpoint import save_policy
 from perdure.env import make
 from perdure.export import export
+from perdure.models import new_policy
 
 from ._answers import answers
 from ._cache import use_compilation_cache
 from ._run import POLICY_FILE
-from ._train import PolicySettings, draw, new_policy
+from ._train import draw
 
 TASK = "CartPole-v1"
 SETTINGS: dict[str, Any] = {  # those of rl-baselines3-zoo for this task: every one of ten seeds ends at 500
@@ -54,7 +55,7 @@ def quickstart(out: Path = Path("perdure-quickstart"), seed: int = 0, compilatio
     key_policy, key_learn = jr.split(jr.key(seed))
 
     console.print(f"[bold]1. Train[/bold] PPO on {TASK} for {steps:,} steps")
-    policy = new_policy(algorithm, env, PolicySettings(), key_policy)
+    policy = new_policy(PPO, "mlp", env, key=key_policy)
     curve = LearningCurve(out / "learning_curve.csv", frequency=steps // 200)
     callbacks = [ProgressBar(), curve]
     policy = algorithm.learn(env, policy, total_timesteps=steps, key=key_learn, callbacks=callbacks)

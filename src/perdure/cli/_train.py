@@ -4,64 +4,31 @@ import dataclasses
 import shutil
 import time
 from pathlib import Path
-from typing import Annotated, Any
 
-import jax
 import tyro
 from jax import random as jr
 from rich.console import Console
 
 from perdure import models
-from perdure._core import MissingExtraError, lookup
-from perdure.algorithm import (
-    A2C,
-    DDPG,
-    DQN,
-    PPO,
-    QRDQN,
-    REINFORCE,
-    SAC,
-    TD3,
-    TQC,
-    AbstractAlgorithm,
-    DiscreteSAC,
-)
+from perdure._core import MissingExtraError
+from perdure.algorithm import AbstractAlgorithm, TrainState
 from perdure.callback import AbstractCallback, LearningCurve, ProgressBar, plot_learning_curve
 from perdure.checkpoint import SaveCheckpoints, save_policy
+from perdure.env import AbstractEnv
+from perdure.env.adapter import HostEnv
 from perdure.evaluation import evaluate, summarize
-from perdure.policy import HasSpaces
+from perdure.policy import AbstractBodyRecord, MLPBody
 
 from ._cache import use_compilation_cache
 from ._run import CURVE_FILE, POLICY_FILE, SAVES
 
-Algorithm = (
-    Annotated[PPO, tyro.conf.subcommand("ppo")]
-    | Annotated[A2C, tyro.conf.subcommand("a2c")]
-    | Annotated[REINFORCE, tyro.conf.subcommand("reinforce")]
-    | Annotated[DQN, tyro.conf.subcommand("dqn")]
-    | Annotated[QRDQN, tyro.conf.subcommand("qrdqn")]
-    | Annotated[DDPG, tyro.conf.subcommand("ddpg")]
-    | Annotated[TD3, tyro.conf.subcommand("td3")]
-    | Annotated[SAC, tyro.conf.subcommand("sac")]
-    | Annotated[TQC, tyro.conf.subcommand("tqc")]
-    | Annotated[DiscreteSAC, tyro.conf.subcommand("discrete-sac")]
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class PolicySettings:
-    """What the policy is made of."""
-
-    kind: models.Kind = "mlp"  # cnn for images, recurrent and liquid have a memory
-    hidden_sizes: tuple[int, ...] = (64, 64)  # units of the hidden layers
-    activation: str = "tanh"  # by registered name: tanh, relu, silu, gelu, ...
-    normalize_observation: bool = False  # subtract the running mean, divide by the running deviation
+FLAT = MLPBody()
 
 
 def train(
-    algorithm: Algorithm,
+    algorithm: AbstractAlgorithm,
     env: tyro.conf.Positional[str],
-    policy: PolicySettings = PolicySettings(),
+    body: AbstractBodyRecord = FLAT,
     total_timesteps: int = 100_000,
     seed: int = 0,
     out: Path | None = None,
@@ -74,7 +41,7 @@ def train(
     Args:
         algorithm: What learns; its settings are flags.
         env: Name of the environment, e.g. CartPole-v1; what is not among ours is taken from Gymnasium.
-        policy: What the policy is made of.
+        body: What the policy is made of before its heads; a memory with recurrent and liquid.
         total_timesteps: Environment steps, all environments together.
         seed: Of everything random; the same seed gives the same policy to the bit.
         out: Folder for the result; runs/ALGORITHM-ENV by default.
@@ -97,10 +64,10 @@ def train(
         shutil.rmtree(out / SAVES)
     environment = models.as_env(env, num_envs=algorithm.num_envs)
     key_policy, key_learn, _ = jr.split(jr.key(seed), 3)
-    fresh = new_policy(algorithm, environment, policy, key_policy)
+    fresh = models.new_policy(type(algorithm), body, environment, key=key_policy)
     run = Run(out, env, total_timesteps, seed, checkpoints)
     began = time.perf_counter()
-    state: Any = algorithm.train(
+    state = algorithm.train(
         environment, fresh, total_timesteps=total_timesteps, key=key_learn, callbacks=run.callbacks()
     )
     run.finish(algorithm, state, environment, time.perf_counter() - began)
@@ -134,7 +101,9 @@ class Run:
             watching.append(saver)
         return watching
 
-    def finish(self, algorithm: AbstractAlgorithm, state: Any, env: Any, seconds: float) -> None:
+    def finish(
+        self, algorithm: AbstractAlgorithm, state: TrainState, env: AbstractEnv | HostEnv, seconds: float
+    ) -> None:
         """Evaluate what was learned, save the policy, draw its curve, and say so."""
         console, steps = Console(), algorithm.steps_taken(state)
         key = jr.split(jr.key(self.seed), 3)[2]
@@ -158,16 +127,6 @@ class Run:
             f"Next: perdure evaluate {self.out}   or   perdure export {self.out} --to onnx --out deploy",
             highlight=False,
         )
-
-
-def new_policy(algorithm: AbstractAlgorithm, env: HasSpaces, settings: PolicySettings, key: jax.Array) -> Any:
-    """A fresh policy of the kind that the algorithm trains."""
-    keywords = {
-        "hidden_sizes": settings.hidden_sizes,
-        "activation": lookup(settings.activation, "function"),
-        "normalize_observation": settings.normalize_observation,
-    }
-    return models.new_policy(type(algorithm), settings.kind, env, **keywords, key=key)
 
 
 def draw(csv_path: Path, title: str) -> str:

@@ -5,7 +5,7 @@ It saves and loads without the code that it came from: the operators are named i
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import equinox as eqx
@@ -160,8 +160,8 @@ class GraphFunction(eqx.Module):
             steps=tuple(steps),
             outputs=tuple(Output(name, number[id(t)]) for name, t in graph.outputs),
             order=tuple(order),
-            weights=weights,
-            constants=Constants(constants),
+            weights=dict(sorted(weights.items())),  # the order in which JAX puts a dict together again
+            constants=Constants(dict(sorted(constants.items()))),
         )
 
     def graph(self) -> Graph:
@@ -175,7 +175,7 @@ class GraphFunction(eqx.Module):
                 raise ValueError(
                     f"GraphFunction.steps[{k}] has the operator {step.op!r}. Known: {', '.join(ATTRIBUTES)}."
                 )
-            attributes = dict(step.attributes)
+            attributes: dict[str, Any] = dict(step.attributes)
             if set(attributes) != set(ATTRIBUTES[step.op]):
                 raise ValueError(
                     f"GraphFunction.steps[{k}]: {step.op} has {ATTRIBUTES[step.op]}, not {tuple(attributes)}."
@@ -236,7 +236,7 @@ def input_tensor(given: Input) -> Tensor:
     return Tensor(given.shape, dtype_of(given.dtype, f"inputs[{given.name!r}]"), given.name)
 
 
-def length(ports: tuple[Input, ...] | tuple[Output, ...], shapes: list[Shape], what: str) -> int:
+def length(ports: Sequence[Input | Output], shapes: list[Shape], what: str) -> int:
     if len(shapes) != 1 or len(shapes[0]) != 1 or shapes[0][0] < 0:
         told = ", ".join(f"{port.name}{list(shape)}" for port, shape in zip(ports, shapes, strict=True))
         raise TypeError(f"The graph {what} {told}, which is not one vector. Only then can it stand for a layer.")

@@ -21,7 +21,7 @@ from ._graph import Graph, Node, Shape
 from ._operators import kernel_size
 
 FULL = lax.Precision.HIGHEST
-Array = jax.Array | np.ndarray  # a constant of the graph is one of numpy
+Array = jax.Array  # or a constant of numpy, which JAX takes as well
 
 
 def integer_or(whole: Callable[..., Array], other: Callable[..., Array]) -> Callable[..., Array]:

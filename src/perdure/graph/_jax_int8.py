@@ -15,7 +15,7 @@ from jax import lax
 from . import int8
 from ._graph import Node
 
-Array = jax.Array | np.ndarray
+Array = jax.Array  # or a constant of numpy, which JAX takes as well
 F = np.float32
 
 

@@ -3,7 +3,7 @@
     python -m tests.support.export.support_matrix      # each export proven over 10,000 observations, which takes ten minutes
     python -m tests.support.export.support_matrix 200       # over so many
 
-Each cell is an export, proven in the target's runtime; the same exports are what `test_policies_targets` asserts.
+Each cell is an export, proven in the target's runtime; the same exports are what `export/targets/test_policies.py` asserts.
 """
 
 import re

@@ -5,4 +5,4 @@
 
 from ._record import Target as Target, Written as Written
 from ._registry import TARGETS as TARGETS, find_target as find_target, find_targets as find_targets
-from ._writing import WriteRules as WriteRules, file_stem as file_stem
+from ._writing import WriteRules as WriteRules, entry as entry, file_stem as file_stem, lacks as lacks

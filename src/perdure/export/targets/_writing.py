@@ -1,36 +1,63 @@
 """What the writers of all targets share: a table of rules, one for each operator of the graph."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Concatenate, Generic, TypeVar
 
 from perdure._core import ExportError
 from perdure.export.program import Program
 from perdure.graph import Node
 
-WriteRule = Callable[..., Any]
+WriterT = TypeVar("WriterT")
+ResultT = TypeVar("ResultT")
+EntryT = TypeVar("EntryT")
 
 
-class WriteRules(dict[str, WriteRule]):
-    """`rule(writer, node, *arguments)` by operator."""
+def lacks(target: str, node: Node, what: str = "") -> ExportError:
+    """The error for an operator, or something of it, that a target has no counterpart of."""
+    of = f"{node.op} ({what})" if what else node.op
+    return ExportError(
+        f"{node.where}: {target} has no counterpart of {of}. Write it with other operators, or leave this target out."
+    )
 
-    def writes(self, *ops: str) -> Callable[[WriteRule], WriteRule]:
+
+def entry(table: Mapping[str, EntryT], key: str, target: str, node: Node) -> EntryT:
+    """The entry of a table by operator, or by an attribute of one.
+
+    Raises: ExportError where the table has none.
+    """
+    if key not in table:
+        raise lacks(target, node, "" if key == node.op else key)
+    return table[key]
+
+
+class WriteRules(Generic[WriterT, ResultT]):
+    """`rule(writer, node, *arguments)` by operator; `target` is what messages call it."""
+
+    def __init__(self, target: str):
+        self.target = target
+        self.rules: dict[str, Callable[Concatenate[WriterT, Node, ...], ResultT]] = {}
+
+    def writes(
+        self, *ops: str
+    ) -> Callable[
+        [Callable[Concatenate[WriterT, Node, ...], ResultT]], Callable[Concatenate[WriterT, Node, ...], ResultT]
+    ]:
         """Decorator: this rule writes these operators."""
 
-        def register(rule: WriteRule) -> WriteRule:
-            self.update(dict.fromkeys(ops, rule))
+        def register(
+            rule: Callable[Concatenate[WriterT, Node, ...], ResultT],
+        ) -> Callable[Concatenate[WriterT, Node, ...], ResultT]:
+            self.rules.update(dict.fromkeys(ops, rule))
             return rule
 
         return register
 
-    def write(self, target: str, writer: Any, node: Node, *arguments: Any) -> Any:
+    def write(self, writer: WriterT, node: Node, *arguments: object) -> ResultT:
         """What the rule gives.
 
         Raises: ExportError for an operator that the target lacks.
         """
-        rule = self.get(node.op)
-        if rule is None:
-            raise ExportError(f"{node.where}: {target} has no counterpart of {node.op}")
-        return rule(writer, node, *arguments)
+        return entry(self.rules, node.op, self.target, node)(writer, node, *arguments)
 
 
 def file_stem(program: Program, name: str) -> str:

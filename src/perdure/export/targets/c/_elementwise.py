@@ -1,12 +1,11 @@
 """How one entry of each elementwise operator is computed in C, NaN as the graph has it."""
 
-from typing import Any
-
 import numpy as np
 
 from perdure._core import ExportError
 from perdure.graph import Node
 
+from .._writing import entry
 from ._storage import c_type, literal
 
 FLOAT = {
@@ -43,14 +42,14 @@ def element(node: Node, x: list[str]) -> str:
     if node.op in ANY:
         return ANY[node.op].format(*x)
     if kind.kind == "f":
-        return FLOAT[node.op].format(*x)
+        return entry(FLOAT, node.op, "C", node).format(*x)
     if node.op not in INTEGER:
         raise ExportError(f"{node.where}: C has no {node.op} of {kind}. Cast to float32 first.")
     value = INTEGER[node.op].format(*x)
     return value if kind == np.int32 else f"({c_type(kind)}){value}"
 
 
-def cast(x: str, source: Any, to: Any) -> str:
+def cast(x: str, source: np.dtype, to: np.dtype) -> str:
     if to.kind == "b":
         return f"({x} != 0)"
     if source.kind == "f" and to.kind != "f":
@@ -65,5 +64,7 @@ def clip(node: Node, x: str) -> str:
     return f"clip_f({x}, {lo}, {hi})" if node.out.dtype.kind == "f" else f"min_i(max_i({x}, {lo}), {hi})"
 
 
-def activation(name: str | None, x: str) -> str:
-    return x if name is None else ACTIVATIONS[name].format(x)
+def activation(node: Node, x: str) -> str:
+    """C for the activation of a layer. Raises: ExportError for one that C lacks."""
+    name = node.attrs["activation"]
+    return x if name is None else entry(ACTIVATIONS, name, "C", node).format(x)

@@ -1,21 +1,19 @@
 """How convolutions and pooling are written in C, channels last."""
 
-from typing import Any
-
 import numpy as np
 
 from perdure.graph import Node, Tensor, kernel_size, size
 
 from ._layers import activate, bias_of, tiled, tiles
 from ._storage import View, c_type, row_major
-from ._writer import WRITERS
+from ._writer import WRITERS, Writer
 
 writes = WRITERS.writes
 PIXELS = 4  # neighbouring pixels that a weight is multiplied with once it is read
 CHANNELS = 32  # outputs of each that stay in registers
 
 
-def padded(w: Any, x: Tensor, pads: tuple[tuple[int, int], ...]) -> tuple[str, tuple[int, ...]]:
+def padded(w: Writer, x: Tensor, pads: tuple[tuple[int, int], ...]) -> tuple[str, tuple[int, ...]]:
     """A pointer to an image with zeros around it, and its shape."""
     if not any(map(any, pads)):
         return w.flat(x), x.shape
@@ -31,7 +29,7 @@ def padded(w: Any, x: Tensor, pads: tuple[tuple[int, int], ...]) -> tuple[str, t
 
 
 @writes("Conv")
-def convolution(w: Any, node: Node) -> None:
+def convolution(w: Writer, node: Node) -> None:
     """Weights by group and tile of outputs, in each [row][column][input][output]."""
     weight, groups = node.inputs[1], node.attrs["groups"]
     outputs, inputs, *kernel = weight.shape
@@ -49,11 +47,11 @@ def convolution(w: Any, node: Node) -> None:
         if columns > full:
             with w.code.block():
                 pixels(w, node, source, shape, weights, bias, out.name, str(full), columns - full)
-    activate(w, out.name, node.attrs["activation"], out.size)
+    activate(w, node, out.name, out.size)
 
 
 def pixels(
-    w: Any,
+    w: Writer,
     node: Node,
     source: str,
     shape: tuple[int, ...],
@@ -94,7 +92,7 @@ def pixels(
 
 
 @writes("Pool")
-def pool(w: Any, node: Node) -> None:
+def pool(w: Writer, node: Node) -> None:
     a, x, is_max, ctype = node.attrs, node.inputs[0], node.attrs["kind"] == "max", c_type(node.out.dtype)
     lowest, largest = ("-INFINITY", "max_f({})") if ctype == "float" else ("(-128)", "(int8_t)max_i({})")
     source, out = w.flat(x), w.result(node.out)

@@ -13,7 +13,7 @@ from perdure.graph import Node, kernel_size, size
 from perdure.graph.int8 import HIGH, LOW, multipliers
 
 from ._storage import View, literal, row_major
-from ._writer import WRITERS
+from ._writer import WRITERS, Writer
 
 writes = WRITERS.writes
 
@@ -27,7 +27,7 @@ def byte(value: str, zero: int, low: int = LOW) -> str:
 
 
 @writes("Quantize")
-def quantize(w: Any, node: Node) -> None:
+def quantize(w: Writer, node: Node) -> None:
     x, (scale, zero) = node.inputs[0], node.attrs["to"]
     source, out = w.flat(x), w.result(node.out)
     entry = f"({source})[i]"
@@ -40,7 +40,7 @@ def quantize(w: Any, node: Node) -> None:
 
 
 @writes("Dequantize")
-def dequantize(w: Any, node: Node) -> None:
+def dequantize(w: Writer, node: Node) -> None:
     ((scale, zero),) = node.attrs["scales"]
     source, out = w.flat(node.inputs[0]), w.result(node.out)
     with w.code.loops(("i", out.size)):
@@ -48,7 +48,7 @@ def dequantize(w: Any, node: Node) -> None:
 
 
 @writes("TableInt8")
-def table(w: Any, node: Node) -> None:
+def table(w: Writer, node: Node) -> None:
     source, answers = w.flat(node.inputs[0]), w.constant(node.inputs[1].value, node.attrs["kind"]).name
     out = w.result(node.out)
     with w.code.loops(("i", out.size)):
@@ -56,7 +56,7 @@ def table(w: Any, node: Node) -> None:
 
 
 @writes("AddInt8", "SubInt8", "MulInt8")
-def binary(w: Any, node: Node) -> None:
+def binary(w: Writer, node: Node) -> None:
     (a, za), (b, zb) = node.attrs["scales"]
     scale, zero = (np.float32(node.attrs["to"][0]), node.attrs["to"][1])
     a, b = np.float32(a), np.float32(b)
@@ -75,7 +75,7 @@ def binary(w: Any, node: Node) -> None:
     w.loop(node.out.shape, [*views, out], entry)
 
 
-def constants(w: Any, node: Node, weight: np.ndarray) -> tuple[str, str, str]:
+def constants(w: Writer, node: Node, weight: np.ndarray) -> tuple[str, str, str]:
     """Weights, bias less the zero of the inputs, and what the sums are multiplied with, as C has them for output `o`."""
     bias, zero = node.inputs[2], node.attrs["scales"][0][1]
     whole = bias.value.astype(np.int64) - zero * node.inputs[1].value.reshape(len(bias.value), -1).sum(
@@ -94,7 +94,7 @@ def finished(node: Node, factor: str) -> str:
 
 
 @writes("DenseInt8")
-def dense(w: Any, node: Node) -> None:
+def dense(w: Writer, node: Node) -> None:
     units, features = node.inputs[1].shape
     source, (weights, bias, factor) = w.flat(node.inputs[0]), constants(w, node, node.inputs[1].value)
     out = w.result(node.out)
@@ -106,7 +106,7 @@ def dense(w: Any, node: Node) -> None:
 
 
 @writes("ConvInt8")
-def convolution(w: Any, node: Node) -> None:
+def convolution(w: Writer, node: Node) -> None:
     """Weights as [output][row][column][input]."""
     a, (outputs, inputs, *_) = node.attrs, node.inputs[1].shape
     (images, height, width, channels), (_, rows, columns, _) = node.inputs[0].shape, node.out.shape

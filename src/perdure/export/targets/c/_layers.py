@@ -1,14 +1,13 @@
 """How the layers are written in C: products whose inner loop goes over neighbouring weights, so that it vectorises."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from perdure.graph import Node, size
 
 from ._elementwise import activation
-from ._writer import WRITERS
+from ._writer import WRITERS, Writer
 
 writes = WRITERS.writes
 TILE = 64  # outputs that a dense layer keeps in registers, in two sums each; 16 is ten times slower, 128 no faster
@@ -16,19 +15,19 @@ NARROW = 16  # a layer of fewer outputs goes along its inputs, in
 LANES = 8  # partial sums
 
 
-def activate(w: Any, name: str, kind: str | None, count: int) -> None:
+def activate(w: Writer, node: Node, name: str, count: int) -> None:
     """An activation in a loop of its own is faster than one in the product's."""
-    if kind is not None:
+    if node.attrs["activation"] is not None:
         with w.code.loops(("i", count)):
-            w.code.line(f"{name}[i] = {activation(kind, f'{name}[i]')};")
+            w.code.line(f"{name}[i] = {activation(node, f'{name}[i]')};")
 
 
-def bias_of(w: Any, node: Node) -> str | None:
+def bias_of(w: Writer, node: Node) -> str | None:
     return w.constant(node.inputs[2].value, node.inputs[2].name).name if len(node.inputs) > 2 else None
 
 
 @writes("Dense")
-def dense(w: Any, node: Node) -> None:
+def dense(w: Writer, node: Node) -> None:
     x, weight = node.inputs[:2]
     units, features = weight.shape
     source, bias = w.flat(x), bias_of(w, node)
@@ -45,7 +44,7 @@ def dense(w: Any, node: Node) -> None:
                 tile(w, weights, bias, features, start, count)
         else:
             narrow(w, weights, bias, features, units)
-    activate(w, out.name, node.attrs["activation"], out.size)
+    activate(w, node, out.name, out.size)
 
 
 def tiled(weight: np.ndarray, width: int = TILE) -> np.ndarray:
@@ -54,7 +53,7 @@ def tiled(weight: np.ndarray, width: int = TILE) -> np.ndarray:
     return np.concatenate([np.ravel(part) for part in parts])
 
 
-def tiles(w: Any, units: int, width: int = TILE) -> Iterator[tuple[str, int]]:
+def tiles(w: Writer, units: int, width: int = TILE) -> Iterator[tuple[str, int]]:
     """A loop over whole tiles of outputs, then what is left: the first output in C, and how many they are."""
     full = units // width * width
     if full:
@@ -65,7 +64,7 @@ def tiles(w: Any, units: int, width: int = TILE) -> Iterator[tuple[str, int]]:
             yield str(full), units - full
 
 
-def tile(w: Any, weights: str, bias: str | None, features: int, start: str, count: int) -> None:
+def tile(w: Writer, weights: str, bias: str | None, features: int, start: str, count: int) -> None:
     """Even inputs are summed in `a`, odd ones in `b`: neither waits for the other, which takes half the time."""
     even, in_two = features // 2 * 2, features > 1
     w.code.line(f"const float *m = {weights} + {start} * {features};")
@@ -89,7 +88,7 @@ def tile(w: Any, weights: str, bias: str | None, features: int, start: str, coun
         w.code.line(f"y[{start} + j] = a[j]{' + b[j]' if in_two else ''};")
 
 
-def narrow(w: Any, weights: str, bias: str | None, features: int, units: int) -> None:
+def narrow(w: Writer, weights: str, bias: str | None, features: int, units: int) -> None:
     """Weights as [output][input]."""
     full = features // LANES * LANES
     with w.code.loops(("o", units)):
@@ -106,7 +105,7 @@ def narrow(w: Any, weights: str, bias: str | None, features: int, units: int) ->
 
 
 @writes("MatMul")
-def matmul(w: Any, node: Node) -> None:
+def matmul(w: Writer, node: Node) -> None:
     x, y = node.inputs
     p, q, out = w.flat(x), w.flat(y), w.result(node.out)
     rows, depth, columns = x.shape[-2], x.shape[-1], y.shape[-1]

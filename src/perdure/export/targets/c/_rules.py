@@ -1,12 +1,12 @@
 """How the operators that reduce, order or move entries are written in C. A NaN counts as the largest number."""
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from perdure.graph import Node, size
 
 from ._storage import View, c_type, literal, row_major
-from ._writer import WRITERS
+from ._writer import WRITERS, Writer
 
 writes = WRITERS.writes
 STEPS = {
@@ -15,19 +15,23 @@ STEPS = {
 }  # fmt: skip
 
 
+def copied(source: View, target: View, at: Callable[[View], str]) -> str:
+    return f"{at(target)} = {at(source)};"
+
+
 @writes("Concat")
-def concat(w: Any, node: Node) -> None:
+def concat(w: Writer, node: Node) -> None:
     sources = [w.view(t) for t in node.inputs]
     strides, axis = row_major(node.out.shape), node.attrs["axis"]
     out, at = w.result(node.out), 0
     for t, source in zip(node.inputs, sources, strict=True):
         part = View(out, at * strides[axis], strides)
-        w.loop(t.shape, [source, part], lambda f, source=source, part=part: f"{f(part)} = {f(source)};")
+        w.loop(t.shape, [source, part], functools.partial(copied, source, part))
         at += t.shape[axis]
 
 
 @writes("Pad")
-def pad(w: Any, node: Node) -> None:
+def pad(w: Writer, node: Node) -> None:
     source, strides = w.view(node.inputs[0]), row_major(node.out.shape)
     out = w.result(node.out)
     with w.code.loops(("i", out.size)):
@@ -39,7 +43,7 @@ def pad(w: Any, node: Node) -> None:
 Lines = Callable[[str, str, Sequence[int]], list[str]]
 
 
-def along(w: Any, node: Node, axes: Sequence[int], lines: Lines, keeps_axes: bool = True) -> None:
+def along(w: Writer, node: Node, axes: Sequence[int], lines: Lines, keeps_axes: bool = True) -> None:
     """Loops over the other axes. `lines(first, out, strides)`: C from the first entry of the axes, and of the output."""
     x, view = node.inputs[0], w.view(node.inputs[0])
     out, strides = w.result(node.out), row_major(node.out.shape)
@@ -55,7 +59,7 @@ def for_loop(name: str, count: int, first: int = 0) -> str:
 
 
 @writes("Reduce")
-def reduce(w: Any, node: Node) -> None:
+def reduce(w: Writer, node: Node) -> None:
     a, x, ctype = node.attrs, node.inputs[0], c_type(node.out.dtype)
     kind, shape = a["kind"], [x.shape[i] for i in a["axes"]]
 
@@ -75,7 +79,7 @@ def reduce(w: Any, node: Node) -> None:
 
 
 @writes("ArgMax")
-def argmax(w: Any, node: Node) -> None:
+def argmax(w: Writer, node: Node) -> None:
     axis, x = node.attrs["axis"], node.inputs[0]
     ctype = c_type(x.dtype)
     is_next = "v > best || (v != v && best == best)" if ctype == "float" else "v > best"
@@ -96,7 +100,7 @@ def argmax(w: Any, node: Node) -> None:
 
 
 @writes("Softmax")
-def softmax(w: Any, node: Node) -> None:
+def softmax(w: Writer, node: Node) -> None:
     axis, count = node.attrs["axis"], node.out.shape[node.attrs["axis"]]
     step = row_major(node.out.shape)[axis]
 
@@ -115,7 +119,7 @@ def softmax(w: Any, node: Node) -> None:
 
 
 @writes("CumSum")
-def cumsum(w: Any, node: Node) -> None:
+def cumsum(w: Writer, node: Node) -> None:
     axis, count, ctype = node.attrs["axis"], node.out.shape[node.attrs["axis"]], c_type(node.out.dtype)
     step = row_major(node.out.shape)[axis]
     loop = f"for (int r = {count - 1}; r >= 0; r--)" if node.attrs["reverse"] else for_loop("r", count)
@@ -132,7 +136,7 @@ def cumsum(w: Any, node: Node) -> None:
     along(w, node, (axis,), lines)
 
 
-def sorted_positions(w: Any, node: Node) -> View:
+def sorted_positions(w: Writer, node: Node) -> View:
     """The positions of each row in order, equals as they come; values and positions of one TopK share them."""
     x, count, largest = node.inputs[0], node.inputs[0].shape[-1], node.attrs["largest"]
     key = (id(x), largest)
@@ -159,7 +163,7 @@ def sorted_positions(w: Any, node: Node) -> View:
 
 
 @writes("TopK")
-def top_k(w: Any, node: Node) -> None:
+def top_k(w: Writer, node: Node) -> None:
     x, k, count = node.inputs[0], node.attrs["k"], node.inputs[0].shape[-1]
     order, source = sorted_positions(w, node).buffer.name, w.flat(x)
     out = w.result(node.out)
@@ -170,7 +174,7 @@ def top_k(w: Any, node: Node) -> None:
 
 
 @writes("Gather")
-def gather(w: Any, node: Node) -> None:
+def gather(w: Writer, node: Node) -> None:
     """An index outside is moved inside: C would read past the end."""
     x, index = node.inputs
     axis, is_batched = node.attrs["axis"], node.attrs["batch_dims"] == 1

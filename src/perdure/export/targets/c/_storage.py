@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from perdure.graph import Shape
 
@@ -14,7 +14,7 @@ ALIGNMENT = 16  # entries: a float array starts at a multiple of 64 bytes from t
 NUMBERS_A_LINE = 8
 
 
-def c_type(dtype: Any) -> str:
+def c_type(dtype: DTypeLike) -> str:
     return C_TYPES[str(np.dtype(dtype))]
 
 
@@ -56,7 +56,7 @@ def is_row_major(view: View, shape: Shape) -> bool:
     return all(d == 1 or s == t for d, s, t in zip(shape, view.strides, row_major(shape), strict=True))
 
 
-def literal(value: Any, dtype: Any) -> str:
+def literal(value: float | np.number | np.bool_, dtype: DTypeLike) -> str:
     """One number in C."""
     dtype = np.dtype(dtype)
     if dtype.kind != "f":

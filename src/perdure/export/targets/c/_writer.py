@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from perdure.graph import ELEMENTWISE, Graph, Node, Shape, Tensor, safe, scalar, size
 
 from .._writing import WriteRules
 from ._storage import Buffer, View, c_type, constant_array, is_row_major, literal, row_major
 
-WRITERS = WriteRules()
+WRITERS: WriteRules["Writer", None] = WriteRules("C")
 VIEWS = frozenset({"Transpose", "Slice", "Broadcast", "Reshape"})
 NAME_LENGTH = 48  # C99 promises that 63 characters tell names apart
 At = Callable[[View], str]  # the entry of a view inside a loop
@@ -90,7 +91,7 @@ class Writer:
         self.names.add(name)
         return name
 
-    def buffer(self, name: str, dtype: Any, count: int) -> Buffer:
+    def buffer(self, name: str, dtype: DTypeLike, count: int) -> Buffer:
         """A new array in the workspace."""
         made = Buffer(self.fresh("v", name), c_type(dtype), count, True, self.step, self.step)
         self.buffers.append(made)
@@ -214,7 +215,7 @@ class Writer:
             if node.op in ELEMENTWISE:
                 self.write_elementwise(node)
             else:
-                WRITERS.write("C", self, node)
+                WRITERS.write(self, node)
 
     def copy_out(self, t: Tensor, target: Buffer) -> None:
         """An output that no node wrote where it belongs."""

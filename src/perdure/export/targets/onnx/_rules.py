@@ -4,15 +4,19 @@ What onnxruntime lacks shapes some rules: no Where on bool, no Less on bool, Arg
 int64, Gemm takes matrices only, Clip bounds are numbers.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perdure.graph import Node, size
 
-from .._writing import WriteRules
+from .._writing import WriteRules, entry
 
-WRITERS = WriteRules()
+if TYPE_CHECKING:
+    from ._write import Writer
+
+
+WRITERS: WriteRules["Writer", None] = WriteRules("ONNX")
 writes = WRITERS.writes
 SAME = [
     "Neg",
@@ -46,20 +50,21 @@ SAME = [
     "And",
     "Or",
 ]
+ACTIVATIONS = {name: name for name in ("Relu", "Tanh", "Sigmoid")}
 REDUCTIONS = {"max": "ReduceMax", "min": "ReduceMin", "prod": "ReduceProd"}
 
 
-def refs(w: Any, node: Node) -> list[str]:
+def refs(w: "Writer", node: Node) -> list[str]:
     return [w.ref(t) for t in node.inputs]
 
 
 @writes(*SAME)
-def same_name(w: Any, node: Node) -> None:
+def same_name(w: "Writer", node: Node) -> None:
     w.op(node.op, *refs(w, node), out=node.out.name)
 
 
 @writes("Eq", "Lt", "Le")
-def comparison(w: Any, node: Node) -> None:
+def comparison(w: "Writer", node: Node) -> None:
     names = refs(w, node)
     if node.inputs[0].dtype in (np.dtype(np.int8), np.dtype(np.uint8)):
         names = [w.cast(x, np.int32) for x in names]
@@ -67,7 +72,7 @@ def comparison(w: Any, node: Node) -> None:
 
 
 @writes("Relu")
-def relu(w: Any, node: Node) -> None:
+def relu(w: "Writer", node: Node) -> None:
     x = node.inputs[0]
     if x.dtype == np.float32:
         w.op("Relu", w.ref(x), out=node.out.name)
@@ -76,24 +81,24 @@ def relu(w: Any, node: Node) -> None:
 
 
 @writes("Log1p")
-def log1p(w: Any, node: Node) -> None:
+def log1p(w: "Writer", node: Node) -> None:
     """log(1 + x): within 1e-7 of log1p, which is what an action needs and reads as what it is."""
     w.op("Log", w.op("Add", w.ref(node.inputs[0]), w.array(np.float32(1))), out=node.out.name)
 
 
 @writes("Expm1")
-def expm1(w: Any, node: Node) -> None:
+def expm1(w: "Writer", node: Node) -> None:
     """exp(x) - 1: within 1e-7 of expm1 where that is small."""
     w.op("Sub", w.op("Exp", w.ref(node.inputs[0])), w.array(np.float32(1)), out=node.out.name)
 
 
 @writes("Rem")
-def remainder(w: Any, node: Node) -> None:
+def remainder(w: "Writer", node: Node) -> None:
     w.op("Mod", *refs(w, node), out=node.out.name, fmod=1)
 
 
 @writes("Where")
-def where(w: Any, node: Node) -> None:
+def where(w: "Writer", node: Node) -> None:
     c, a, b = refs(w, node)
     if node.out.dtype == bool:
         w.op("Or", w.op("And", c, a), w.op("And", w.op("Not", c), b), out=node.out.name)
@@ -102,13 +107,13 @@ def where(w: Any, node: Node) -> None:
 
 
 @writes("Clip")
-def clip(w: Any, node: Node) -> None:
+def clip(w: "Writer", node: Node) -> None:
     limits = ["" if np.isinf(v) else w.array(np.float32(v)) for v in (node.attrs["lo"], node.attrs["hi"])]
     w.op("Clip", w.ref(node.inputs[0]), *(limits if limits[1] else limits[:1]), out=node.out.name)
 
 
 @writes("Cast")
-def cast(w: Any, node: Node) -> None:
+def cast(w: "Writer", node: Node) -> None:
     """A float goes to a byte by way of a clip, as JAX saturates and ONNX leaves it open."""
     x, to = node.inputs[0], np.dtype(node.attrs["to"])
     name = w.ref(x)
@@ -119,27 +124,27 @@ def cast(w: Any, node: Node) -> None:
 
 
 @writes("Reshape")
-def reshape(w: Any, node: Node) -> None:
+def reshape(w: "Writer", node: Node) -> None:
     w.op("Reshape", w.ref(node.inputs[0]), w.integers([max(d, -1) for d in node.out.shape]), out=node.out.name)
 
 
 @writes("Broadcast")
-def broadcast(w: Any, node: Node) -> None:
+def broadcast(w: "Writer", node: Node) -> None:
     w.expand(w.ref(node.inputs[0]), node.inputs[0].shape, node.out.shape, node.out.name)
 
 
 @writes("Transpose")
-def transpose(w: Any, node: Node) -> None:
+def transpose(w: "Writer", node: Node) -> None:
     w.op("Transpose", w.ref(node.inputs[0]), out=node.out.name, perm=node.attrs["perm"])
 
 
 @writes("Concat")
-def concat(w: Any, node: Node) -> None:
+def concat(w: "Writer", node: Node) -> None:
     w.op("Concat", *refs(w, node), out=node.out.name, axis=node.attrs["axis"])
 
 
 @writes("Slice")
-def slice_(w: Any, node: Node) -> None:
+def slice_(w: "Writer", node: Node) -> None:
     a, x = node.attrs, node.inputs[0]
     axes = [i for i in range(x.rank) if a["sizes"][i] != x.shape[i] or a["steps"][i] != 1]
     ends = [a["starts"][i] + a["sizes"][i] * a["steps"][i] for i in axes]
@@ -149,7 +154,7 @@ def slice_(w: Any, node: Node) -> None:
 
 
 @writes("Pad")
-def pad(w: Any, node: Node) -> None:
+def pad(w: "Writer", node: Node) -> None:
     x, pads = node.inputs[0], node.attrs["pads"]
     name = w.ref(x)
     is_flag = x.dtype == bool
@@ -163,7 +168,7 @@ def pad(w: Any, node: Node) -> None:
 
 
 @writes("Reduce")
-def reduce(w: Any, node: Node) -> None:
+def reduce(w: "Writer", node: Node) -> None:
     a, x = node.attrs, node.inputs[0]
     keep = int(a["keep"])
     absolute = x.node
@@ -172,28 +177,28 @@ def reduce(w: Any, node: Node) -> None:
     elif a["kind"] == "sum":
         w.op("ReduceSum", w.ref(x), w.integers(a["axes"]), out=node.out.name, keepdims=keep)
     else:
-        w.op(REDUCTIONS[a["kind"]], w.ref(x), out=node.out.name, axes=a["axes"], keepdims=keep)
+        w.op(entry(REDUCTIONS, a["kind"], "ONNX", node), w.ref(x), out=node.out.name, axes=a["axes"], keepdims=keep)
 
 
 @writes("ArgMax")
-def argmax(w: Any, node: Node) -> None:
+def argmax(w: "Writer", node: Node) -> None:
     position = w.op("ArgMax", w.ref(node.inputs[0]), axis=node.attrs["axis"], keepdims=int(node.attrs["keep"]))
     w.cast(position, np.int32, node.out.name)
 
 
 @writes("CumSum")
-def cumsum(w: Any, node: Node) -> None:
+def cumsum(w: "Writer", node: Node) -> None:
     axis = w.array(np.int64(node.attrs["axis"]))
     w.op("CumSum", w.ref(node.inputs[0]), axis, out=node.out.name, reverse=int(node.attrs["reverse"]))
 
 
 @writes("Softmax")
-def softmax(w: Any, node: Node) -> None:
+def softmax(w: "Writer", node: Node) -> None:
     w.op("Softmax", w.ref(node.inputs[0]), out=node.out.name, axis=node.attrs["axis"])
 
 
 @writes("TopK")
-def top_k(w: Any, node: Node) -> None:
+def top_k(w: "Writer", node: Node) -> None:
     a, x = node.attrs, w.ref(node.inputs[0])
     key = (x, a["k"], a["largest"])
     values, positions = w.pair(key, "TopK", x, w.integers([a["k"]]), largest=int(a["largest"]), sorted=1)
@@ -204,7 +209,7 @@ def top_k(w: Any, node: Node) -> None:
 
 
 @writes("Gather")
-def gather(w: Any, node: Node) -> None:
+def gather(w: "Writer", node: Node) -> None:
     x, index = node.inputs
     if node.attrs["batch_dims"] == 0:
         w.op("Gather", *refs(w, node), out=node.out.name, axis=node.attrs["axis"])
@@ -218,7 +223,7 @@ def gather(w: Any, node: Node) -> None:
 
 
 @writes("Dense")
-def dense(w: Any, node: Node) -> None:
+def dense(w: "Writer", node: Node) -> None:
     x, weight, *bias = node.inputs
     act = node.attrs["activation"]
     out = node.out.name if act is None else None
@@ -229,11 +234,11 @@ def dense(w: Any, node: Node) -> None:
         y = w.op("MatMul", w.ref(x), turned, out=None if bias else out)
         y = w.op("Add", y, w.ref(bias[0]), out=out) if bias else y
     if act is not None:
-        w.op(act, y, out=node.out.name)
+        w.op(entry(ACTIVATIONS, act, "ONNX", node), y, out=node.out.name)
 
 
 @writes("MatMul")
-def matmul(w: Any, node: Node) -> None:
+def matmul(w: "Writer", node: Node) -> None:
     w.op("MatMul", *refs(w, node), out=node.out.name)
 
 
@@ -243,7 +248,7 @@ def image_pads(node: Node) -> tuple[int, ...]:
 
 
 @writes("Conv")
-def convolution(w: Any, node: Node) -> None:
+def convolution(w: "Writer", node: Node) -> None:
     a = node.attrs
     y = w.op(
         "Conv",
@@ -255,11 +260,11 @@ def convolution(w: Any, node: Node) -> None:
         group=a["groups"],
     )
     if a["activation"] is not None:
-        w.op(a["activation"], y, out=node.out.name)
+        w.op(entry(ACTIVATIONS, a["activation"], "ONNX", node), y, out=node.out.name)
 
 
 @writes("Pool")
-def pool(w: Any, node: Node) -> None:
+def pool(w: "Writer", node: Node) -> None:
     """ONNX wants each pad below the window, and its AveragePool counts what the padding covers; so pad apart."""
     a, x = node.attrs, w.ref(node.inputs[0])
     pads, window, shape = image_pads(node), a["window"], {"kernel_shape": a["window"], "strides": a["strides"]}

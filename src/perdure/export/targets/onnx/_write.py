@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from perdure._core import ExportError, import_extra
 from perdure.graph import Graph, Node, Shape, Tensor
@@ -37,10 +38,10 @@ class Writer:
         self.taken.add(name)
         return name
 
-    def dtype(self, dtype: Any) -> int:
+    def dtype(self, dtype: DTypeLike) -> int:
         return self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
-    def array(self, value: Any, name: str | None = None) -> str:
+    def array(self, value: ArrayLike, name: str | None = None) -> str:
         """An initialiser. Equal nameless ones are shared."""
         value = np.asarray(value, order="C")  # ascontiguousarray would make a number a vector
         if name is None:
@@ -53,7 +54,7 @@ class Writer:
             self.initializers[name] = self.numpy_helper.from_array(little_endian, name)
         return name
 
-    def integers(self, values: Any) -> str:
+    def integers(self, values: ArrayLike) -> str:
         return self.array(np.asarray(values, np.int64))
 
     def ref(self, t: Tensor) -> str:
@@ -73,7 +74,7 @@ class Writer:
             self.pairs[key] = outs
         return self.pairs[key]
 
-    def cast(self, x: str, dtype: Any, out: str | None = None) -> str:
+    def cast(self, x: str, dtype: DTypeLike, out: str | None = None) -> str:
         return self.op("Cast", x, out=out, to=self.dtype(dtype))
 
     def expand(self, x: str, source: Shape, shape: Shape, out: str | None = None) -> str:
@@ -96,7 +97,7 @@ class Writer:
             if id(node) in absorbed:
                 continue
             self.current = node.out.name
-            WRITERS.write("ONNX", self, node)
+            WRITERS.write(self, node)
         self.current = ""
         for name, t in self.graph.outputs:
             if t.name != name or t.is_constant:  # an input, a constant, or one value under two names

@@ -1,27 +1,33 @@
 """How the layers of a network are written in TF.js: products, convolutions, pooling. `_rules` has all other operators."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perdure._core import ExportError
 from perdure.graph import Node, size
 
+from .._writing import entry
 from ._rules import FLOAT, writes
 
+if TYPE_CHECKING:
+    from ._writer import Writer
 
-def layer(w: Any, node: Node, y: str) -> None:
+ENDS = {name: name for name in ("Identity", "Relu", "Tanh", "Sigmoid")}
+
+
+def layer(w: "Writer", node: Node, y: str) -> None:
     """The bias and the activation that end a layer."""
     kind, bias = node.attrs["activation"], node.inputs[2:]
     for k, t in enumerate(bias):
         is_last = kind is None and k == len(bias) - 1
         y = w.op("AddV2", y, w.ref(t), out=node.out.name if is_last else None, T=FLOAT)
     if kind is not None or not bias:
-        w.op(kind or "Identity", y, out=node.out.name, T=FLOAT)
+        w.op(entry(ENDS, kind or "Identity", "TF.js", node), y, out=node.out.name, T=FLOAT)
 
 
 @writes("Dense")
-def dense(w: Any, node: Node) -> None:
+def dense(w: "Writer", node: Node) -> None:
     x, weight = node.inputs[:2]
     turned = w.array(weight.value.T, np.float32, weight.name)
     if x.rank == 2:
@@ -31,7 +37,7 @@ def dense(w: Any, node: Node) -> None:
     layer(w, node, made)
 
 
-def padded(w: Any, node: Node, value: float) -> str:
+def padded(w: "Writer", node: Node, value: float) -> str:
     x, pads = node.inputs[0], node.attrs["pads"]
     if not any(map(any, pads)):
         return w.ref(x)
@@ -39,7 +45,7 @@ def padded(w: Any, node: Node, value: float) -> str:
 
 
 @writes("Conv")
-def convolution(w: Any, node: Node) -> None:
+def convolution(w: "Writer", node: Node) -> None:
     """A convolution in groups is one for each group, side by side."""
     a, x, weight = node.attrs, node.inputs[0], node.inputs[1]
     if max(a["strides"]) > 1 and max(a["dilation"]) > 1:
@@ -58,10 +64,10 @@ def convolution(w: Any, node: Node) -> None:
 
 
 @writes("Pool")
-def pool(w: Any, node: Node) -> None:
+def pool(w: "Writer", node: Node) -> None:
     a, is_max = node.attrs, node.attrs["kind"] == "max"
     source = padded(w, node, -np.inf if is_max else 0.0)
-    settings = {"ksize": (1, *a["window"], 1), "strides": (1, *a["strides"], 1), "padding": "VALID"}
+    settings: dict[str, Any] = {"ksize": (1, *a["window"], 1), "strides": (1, *a["strides"], 1), "padding": "VALID"}
     if is_max:
         w.op("MaxPool", source, out=node.out.name, **settings, T=FLOAT)
     else:

@@ -4,15 +4,20 @@ What TF.js lacks shapes some rules: its sign of NaN is 0, there are no integers 
 become integers, division of integers rounds down, the remainder is that of a division that rounds down.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from perdure.graph import Node, Tensor
 
-from .._writing import WriteRules
+from .._writing import WriteRules, entry
 
-WRITERS = WriteRules()
+if TYPE_CHECKING:
+    from ._writer import Writer
+
+
+WRITERS: WriteRules["Writer", None] = WriteRules("TF.js")
 writes = WRITERS.writes
 FLOAT, INT, FLAG = np.dtype(np.float32), np.dtype(np.int32), np.dtype(bool)
 SAME = {
@@ -26,11 +31,11 @@ SAME = {
 REDUCTIONS = {"sum": "Sum", "max": "Max", "min": "Min", "prod": "Prod"}
 
 
-def refs(w: Any, node: Node) -> list[str]:
+def refs(w: "Writer", node: Node) -> list[str]:
     return [w.ref(t) for t in node.inputs]
 
 
-def wrapped(w: Any, x: str, dtype: Any, out: str | None) -> str:
+def wrapped(w: "Writer", x: str, dtype: DTypeLike, out: str | None) -> str:
     """An int32 into the range of a smaller integer, as numbers of that size wrap around."""
     low = int(np.iinfo(dtype).min)
     moved = w.op("Sub", x, w.integers(low), T=INT) if low else x
@@ -38,7 +43,7 @@ def wrapped(w: Any, x: str, dtype: Any, out: str | None) -> str:
     return w.op("AddV2", kept, w.integers(low), T=INT, out=out) if low else kept
 
 
-def number(w: Any, node: Node, kind: str, *inputs: str, **attrs: Any) -> None:
+def number(w: "Writer", node: Node, kind: str, *inputs: str, **attrs: Any) -> None:
     """An operator of numbers, which wraps around where they have 8 bits."""
     dtype = node.out.dtype
     if dtype.kind in "iu" and dtype.itemsize == 1:
@@ -48,18 +53,18 @@ def number(w: Any, node: Node, kind: str, *inputs: str, **attrs: Any) -> None:
 
 
 @writes(*SAME)
-def same(w: Any, node: Node) -> None:
+def same(w: "Writer", node: Node) -> None:
     number(w, node, SAME[node.op], *refs(w, node), T=node.inputs[0].dtype)
 
 
 @writes("Relu")
-def relu(w: Any, node: Node) -> None:
+def relu(w: "Writer", node: Node) -> None:
     x = node.inputs[0]
     w.op("Maximum", w.ref(x), w.array(0, x.dtype), out=node.out.name, T=x.dtype)
 
 
 @writes("Sign")
-def sign(w: Any, node: Node) -> None:
+def sign(w: "Writer", node: Node) -> None:
     """TF.js gives 0 for NaN."""
     x, dtype = w.ref(node.inputs[0]), node.out.dtype
     if dtype.kind != "f":
@@ -69,13 +74,13 @@ def sign(w: Any, node: Node) -> None:
 
 
 @writes("Clip")
-def clip(w: Any, node: Node) -> None:
+def clip(w: "Writer", node: Node) -> None:
     dtype = node.out.dtype
     lo, hi = (w.array(node.attrs[key], dtype) for key in ("lo", "hi"))
     w.op("Minimum", w.op("Maximum", w.ref(node.inputs[0]), lo, T=dtype), hi, out=node.out.name, T=dtype)
 
 
-def truncated_quotient(w: Any, a: str, b: str) -> str:
+def truncated_quotient(w: "Writer", a: str, b: str) -> str:
     """Of integers: that of a division that rounds down, one more where it is negative and has a rest."""
     zero = w.integers(0)
     quotient = w.op("FloorDiv", a, b, T=INT)
@@ -88,7 +93,7 @@ def truncated_quotient(w: Any, a: str, b: str) -> str:
 
 
 @writes("Div")
-def divide(w: Any, node: Node) -> None:
+def divide(w: "Writer", node: Node) -> None:
     """Integers as in JAX: towards zero, and -1 by zero."""
     a, b = refs(w, node)
     if node.out.dtype == FLOAT:
@@ -100,7 +105,7 @@ def divide(w: Any, node: Node) -> None:
 
 
 @writes("Rem")
-def remainder(w: Any, node: Node) -> None:
+def remainder(w: "Writer", node: Node) -> None:
     """With the sign of the first."""
     a, b = refs(w, node)
     if node.out.dtype == FLOAT:
@@ -111,12 +116,12 @@ def remainder(w: Any, node: Node) -> None:
 
 
 @writes("Where")
-def where(w: Any, node: Node) -> None:
+def where(w: "Writer", node: Node) -> None:
     w.op("SelectV2", *refs(w, node), out=node.out.name, T=node.out.dtype)
 
 
 @writes("Cast")
-def cast(w: Any, node: Node) -> None:
+def cast(w: "Writer", node: Node) -> None:
     """As JAX: a float saturates and NaN becomes 0, an integer wraps around."""
     x, to, out = node.inputs[0], np.dtype(node.attrs["to"]), node.out.name
     source, dtype = w.ref(x), x.dtype
@@ -135,27 +140,27 @@ def cast(w: Any, node: Node) -> None:
 
 
 @writes("Reshape")
-def reshape(w: Any, node: Node) -> None:
+def reshape(w: "Writer", node: Node) -> None:
     w.op("Reshape", w.ref(node.inputs[0]), w.integers([max(d, -1) for d in node.out.shape]), out=node.out.name)
 
 
 @writes("Transpose")
-def transpose(w: Any, node: Node) -> None:
+def transpose(w: "Writer", node: Node) -> None:
     w.op("Transpose", w.ref(node.inputs[0]), w.integers(node.attrs["perm"]), out=node.out.name)
 
 
 @writes("Broadcast")
-def broadcast(w: Any, node: Node) -> None:
+def broadcast(w: "Writer", node: Node) -> None:
     w.op("BroadcastTo", w.ref(node.inputs[0]), w.shape(node.out.shape), out=node.out.name)
 
 
 @writes("Concat")
-def concat(w: Any, node: Node) -> None:
+def concat(w: "Writer", node: Node) -> None:
     w.op("ConcatV2", *refs(w, node), w.integers(node.attrs["axis"]), out=node.out.name, N=len(node.inputs))
 
 
 @writes("Slice")
-def cut(w: Any, node: Node) -> None:
+def cut(w: "Writer", node: Node) -> None:
     a = node.attrs
     ends = [start + count * step for start, count, step in zip(a["starts"], a["sizes"], a["steps"], strict=True)]
     is_open = [end < 0 or count < 0 for end, count in zip(ends, a["sizes"], strict=True)]
@@ -166,7 +171,7 @@ def cut(w: Any, node: Node) -> None:
 
 
 @writes("Pad")
-def pad(w: Any, node: Node) -> None:
+def pad(w: "Writer", node: Node) -> None:
     x, is_flag = node.inputs[0], node.out.dtype == FLAG
     source = w.op("Cast", w.ref(x), SrcT=FLAG, DstT=INT) if is_flag else w.ref(x)
     value = w.array(node.attrs["value"], INT if is_flag else x.dtype)
@@ -176,13 +181,13 @@ def pad(w: Any, node: Node) -> None:
 
 
 @writes("Reduce")
-def reduce(w: Any, node: Node) -> None:
+def reduce(w: "Writer", node: Node) -> None:
     inputs = (w.ref(node.inputs[0]), w.integers(node.attrs["axes"]))
-    number(w, node, REDUCTIONS[node.attrs["kind"]], *inputs, keep_dims=bool(node.attrs["keep"]))
+    number(w, node, entry(REDUCTIONS, node.attrs["kind"], "TF.js", node), *inputs, keep_dims=bool(node.attrs["keep"]))
 
 
 @writes("ArgMax")
-def argmax(w: Any, node: Node) -> None:
+def argmax(w: "Writer", node: Node) -> None:
     x, keep = node.inputs[0], node.attrs["keep"]
     source = w.op("Cast", w.ref(x), SrcT=FLAG, DstT=INT) if x.dtype == FLAG else w.ref(x)
     position = w.op("ArgMax", source, w.integers(node.attrs["axis"]), out=None if keep else node.out.name)
@@ -191,13 +196,13 @@ def argmax(w: Any, node: Node) -> None:
 
 
 @writes("CumSum")
-def cumsum(w: Any, node: Node) -> None:
+def cumsum(w: "Writer", node: Node) -> None:
     axis = w.integers(node.attrs["axis"])
     number(w, node, "Cumsum", w.ref(node.inputs[0]), axis, exclusive=False, reverse=bool(node.attrs["reverse"]))
 
 
 @writes("Softmax")
-def softmax(w: Any, node: Node) -> None:
+def softmax(w: "Writer", node: Node) -> None:
     """TF.js takes the last axis."""
     x, axis, last = w.ref(node.inputs[0]), node.attrs["axis"], node.out.rank - 1
     if axis in (last, -1):
@@ -209,7 +214,7 @@ def softmax(w: Any, node: Node) -> None:
 
 
 @writes("TopK")
-def top_k(w: Any, node: Node) -> None:
+def top_k(w: "Writer", node: Node) -> None:
     """Ascending is descending of what is negated."""
     a, x = node.attrs, node.inputs[0]
     source = w.ref(x) if a["largest"] else w.op("Neg", w.ref(x), T=x.dtype)
@@ -221,7 +226,7 @@ def top_k(w: Any, node: Node) -> None:
 
 
 @writes("Gather")
-def gather(w: Any, node: Node) -> None:
+def gather(w: "Writer", node: Node) -> None:
     x, index = node.inputs
     axis, is_batched = node.attrs["axis"], node.attrs["batch_dims"] > 0
     names = refs(w, node)
@@ -230,7 +235,7 @@ def gather(w: Any, node: Node) -> None:
     w.op("GatherV2", *names, w.integers(axis), out=node.out.name, batch_dims=node.attrs["batch_dims"])
 
 
-def with_batch(w: Any, name: str, t: Tensor, out: Tensor) -> str:
+def with_batch(w: "Writer", name: str, t: Tensor, out: Tensor) -> str:
     if t.shape[0] == out.shape[0]:
         return name
     return w.op("BroadcastTo", name, w.shape((out.shape[0], *t.shape[1:])))

@@ -5,9 +5,11 @@ Source: https://github.com/tensorflow/tfjs/tree/master/tfjs-converter
 """
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from perdure._core import ExportError
 from perdure.graph import Graph, Shape, Tensor
@@ -21,7 +23,7 @@ MAX_RANK = 6
 WEIGHTS = "weights.bin"
 
 
-def type_of(dtype: Any) -> str:
+def type_of(dtype: DTypeLike) -> str:
     return TYPES[str(np.dtype(dtype))]
 
 
@@ -29,7 +31,7 @@ def dims_of(shape: Shape) -> dict[str, Any]:
     return {"dim": [{"size": str(max(d, -1))} for d in shape]}
 
 
-def attribute(value: Any) -> dict[str, Any]:
+def attribute(value: np.dtype | bool | str | int | Sequence[int]) -> dict[str, Any]:
     """A value of an attribute as GraphDef has it: a type (a numpy dtype), a flag, a text, a number or numbers."""
     if isinstance(value, np.dtype):
         return {"type": type_of(value)}
@@ -68,7 +70,7 @@ class Writer:
         self.nodes.append({"name": out, "op": kind, "input": list(inputs), "attr": made})
         return out
 
-    def array(self, value: Any, dtype: Any = np.float32, name: str = "") -> str:
+    def array(self, value: ArrayLike, dtype: DTypeLike = np.float32, name: str = "") -> str:
         """A constant; equal ones are one."""
         kind = type_of(dtype)
         stored = np.asarray(value, STORED[kind], order="C")
@@ -82,7 +84,7 @@ class Writer:
             self.nodes.append({"name": self.constants[key], "op": "Const", "input": [], "attr": made})
         return self.constants[key]
 
-    def integers(self, value: Any) -> str:
+    def integers(self, value: ArrayLike) -> str:
         return self.array(value, np.int32)
 
     def ref(self, t: Tensor) -> str:
@@ -112,7 +114,7 @@ class Writer:
             self.nodes.append({"name": t.name, "op": "Placeholder", "input": [], "attr": made})
         for node in self.graph.nodes():
             self.current = node.out.name
-            WRITERS.write("TF.js", self, node)
+            WRITERS.write(self, node)
         for name, t in self.graph.outputs:
             if t.name != name or t.is_constant:  # an input, a constant, or one value under two names
                 self.op("Identity", self.ref(t), out=name, T=t.dtype)

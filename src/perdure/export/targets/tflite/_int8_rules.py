@@ -1,18 +1,23 @@
 """How the int8 core is written in TFLite. Its tensors carry the (scale, zero) that the operators of the graph name."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perdure.graph import Node
 
+from .._writing import entry
 from ._rules import WRITERS
+
+if TYPE_CHECKING:
+    from ._writer import Writer
+
 
 writes = WRITERS.writes
 TABLES = {"Tanh": "TANH", "Sigmoid": "LOGISTIC", "Relu": "RELU"}
 
 
-def given(w: Any, node: Node) -> list[int]:
+def given(w: "Writer", node: Node) -> list[int]:
     """The byte inputs, with their scales."""
     scales = node.attrs["scales"]
     for t, scale in zip(node.inputs, scales, strict=False):
@@ -20,34 +25,34 @@ def given(w: Any, node: Node) -> list[int]:
     return [w.ref(t) for t in node.inputs[: len(scales)]]
 
 
-def result(w: Any, node: Node) -> int:
+def result(w: "Writer", node: Node) -> int:
     w.set_scale(w.ref(node.out), *node.attrs["to"])
     return w.ref(node.out)
 
 
 @writes("Quantize")
-def quantize(w: Any, node: Node) -> None:
+def quantize(w: "Writer", node: Node) -> None:
     given(w, node)
     w.op("QUANTIZE", [w.ref(node.inputs[0])], node.out.shape, out=result(w, node))
 
 
 @writes("Dequantize")
-def dequantize(w: Any, node: Node) -> None:
+def dequantize(w: "Writer", node: Node) -> None:
     w.op("DEQUANTIZE", given(w, node), node.out.shape, out=w.ref(node.out))
 
 
 @writes("TableInt8")
-def table(w: Any, node: Node) -> None:
-    w.op(TABLES[node.attrs["kind"]], given(w, node), node.out.shape, out=result(w, node))
+def table(w: "Writer", node: Node) -> None:
+    w.op(entry(TABLES, node.attrs["kind"], "TFLite", node), given(w, node), node.out.shape, out=result(w, node))
 
 
 @writes("AddInt8", "SubInt8", "MulInt8")
-def binary(w: Any, node: Node) -> None:
+def binary(w: "Writer", node: Node) -> None:
     w.op(node.op.removesuffix("Int8").upper(), given(w, node), node.out.shape, out=result(w, node))
 
 
 @writes("DenseInt8", "ConvInt8")
-def layer(w: Any, node: Node) -> None:
+def layer(w: "Writer", node: Node) -> None:
     x, (weight, bias, units), a = given(w, node)[0], node.inputs[1:], node.attrs
     scales = units.value.tolist()
     is_dense, is_relu = node.op == "DenseInt8", a["activation"] == "Relu"

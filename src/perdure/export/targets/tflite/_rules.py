@@ -4,16 +4,21 @@ What LiteRT lacks shapes some rules: MAXIMUM, MINIMUM, EXP and the pooling opera
 conditions, no EQUAL of them beside a broadcast, no erf, no remainder, and small integers have hardly any operators.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from perdure._core import ExportError
 from perdure.graph import Node, Shape, Tensor
 
-from .._writing import WriteRules
+from .._writing import WriteRules, entry
 
-WRITERS = WriteRules()
+if TYPE_CHECKING:
+    from ._writer import Writer
+
+
+WRITERS: WriteRules["Writer", None] = WriteRules("TFLite")
 writes = WRITERS.writes
 SAME = {
     "Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV", "Pow": "POW", "And": "LOGICAL_AND", "Or": "LOGICAL_OR",
@@ -24,7 +29,7 @@ SAME = {
 Pads = tuple[tuple[int, int], ...]
 
 
-def refs(w: Any, node: Node) -> list[int]:
+def refs(w: "Writer", node: Node) -> list[int]:
     return [w.ref(t) for t in node.inputs]
 
 
@@ -36,13 +41,13 @@ def check_number(node: Node) -> None:
 
 
 @writes(*SAME)
-def same(w: Any, node: Node) -> None:
+def same(w: "Writer", node: Node) -> None:
     check_number(node)
     w.op(SAME[node.op], refs(w, node), node.out.shape, out=w.ref(node.out))
 
 
 @writes("Relu")
-def relu(w: Any, node: Node) -> None:
+def relu(w: "Writer", node: Node) -> None:
     check_number(node)
     x = node.inputs[0]
     if x.dtype == np.float32:
@@ -51,13 +56,13 @@ def relu(w: Any, node: Node) -> None:
         w.op("MAXIMUM", [w.ref(x), w.array(0, x.dtype)], x.shape, out=w.ref(node.out))
 
 
-def keep_nan(w: Any, x: int, y: int, shape: Shape, out: int | None = None) -> int:
+def keep_nan(w: "Writer", x: int, y: int, shape: Shape, out: int | None = None) -> int:
     """`y`, but NaN where `x` is."""
     return w.op("SELECT_V2", [w.op("NOT_EQUAL", [x, x], shape, bool), x, y], shape, out=out)
 
 
 @writes("Sign")
-def sign(w: Any, node: Node) -> None:
+def sign(w: "Writer", node: Node) -> None:
     """(x > 0) - (x < 0)"""
     check_number(node)
     x, shape, dtype = w.ref(node.inputs[0]), node.out.shape, node.out.dtype
@@ -70,18 +75,18 @@ def sign(w: Any, node: Node) -> None:
         w.op("SUB", [plus, minus], shape, out=w.ref(node.out))
 
 
-def exponential(w: Any, x: int, shape: Shape, out: int | None = None) -> int:
+def exponential(w: "Writer", x: int, shape: Shape, out: int | None = None) -> int:
     """LiteRT's own gives 0 for NaN."""
     return keep_nan(w, x, w.op("EXP", [x], shape), shape, out)
 
 
 @writes("Exp")
-def exp(w: Any, node: Node) -> None:
+def exp(w: "Writer", node: Node) -> None:
     exponential(w, w.ref(node.inputs[0]), node.out.shape, w.ref(node.out))
 
 
 @writes("Max", "Min")
-def extreme(w: Any, node: Node) -> None:
+def extreme(w: "Writer", node: Node) -> None:
     """`a > b ? a : b` keeps a NaN of b, and of a if that is asked for; a constant goes first."""
     check_number(node)
     a, b = sorted(node.inputs, key=lambda t: not t.is_constant)
@@ -97,7 +102,7 @@ def extreme(w: Any, node: Node) -> None:
 
 
 @writes("Clip")
-def clip(w: Any, node: Node) -> None:
+def clip(w: "Writer", node: Node) -> None:
     check_number(node)
     x, shape, dtype = w.ref(node.inputs[0]), node.out.shape, node.out.dtype
     for key, kind, last in (("lo", "GREATER", False), ("hi", "LESS", True)):
@@ -107,32 +112,32 @@ def clip(w: Any, node: Node) -> None:
 
 
 @writes("Eq")
-def equal(w: Any, node: Node) -> None:
+def equal(w: "Writer", node: Node) -> None:
     x = refs(w, node)
     if node.inputs[0].dtype == bool or node.inputs[0].dtype.itemsize == 1:
         x = [cast_to(w, i, t, np.int32) for i, t in zip(x, node.inputs, strict=True)]
     w.op("EQUAL", x, node.out.shape, out=w.ref(node.out))
 
 
-def cast_to(w: Any, x: int, t: Tensor, dtype: Any) -> int:
+def cast_to(w: "Writer", x: int, t: Tensor, dtype: DTypeLike) -> int:
     return w.op("CAST", [x], t.shape, dtype, inDataType=w.type(t.dtype), outDataType=w.type(dtype))
 
 
 @writes("Log1p")
-def log1p(w: Any, node: Node) -> None:
+def log1p(w: "Writer", node: Node) -> None:
     one = w.array(1, np.float32)
     w.op("LOG", [w.op("ADD", [*refs(w, node), one], node.out.shape)], node.out.shape, out=w.ref(node.out))
 
 
 @writes("Expm1")
-def expm1(w: Any, node: Node) -> None:
+def expm1(w: "Writer", node: Node) -> None:
     one = w.array(1, np.float32)
     power = exponential(w, w.ref(node.inputs[0]), node.out.shape)
     w.op("SUB", [power, one], node.out.shape, out=w.ref(node.out))
 
 
 @writes("Where")
-def where(w: Any, node: Node) -> None:
+def where(w: "Writer", node: Node) -> None:
     c, a, b = refs(w, node)
     shape = node.out.shape
     if node.out.dtype != bool:
@@ -144,7 +149,7 @@ def where(w: Any, node: Node) -> None:
 
 
 @writes("Cast")
-def cast(w: Any, node: Node) -> None:
+def cast(w: "Writer", node: Node) -> None:
     """A float goes to a byte by way of a clip, as JAX saturates and LiteRT leaves it open."""
     x, to = node.inputs[0], np.dtype(node.attrs["to"])
     source, shape = w.ref(x), x.shape
@@ -156,28 +161,28 @@ def cast(w: Any, node: Node) -> None:
 
 
 @writes("Reshape")
-def reshape(w: Any, node: Node) -> None:
+def reshape(w: "Writer", node: Node) -> None:
     shape = node.out.shape
     w.op("RESHAPE", [w.ref(node.inputs[0]), w.integers(shape)], shape, out=w.ref(node.out), newShape=list(shape))
 
 
 @writes("Transpose")
-def transpose(w: Any, node: Node) -> None:
+def transpose(w: "Writer", node: Node) -> None:
     w.op("TRANSPOSE", [w.ref(node.inputs[0]), w.integers(node.attrs["perm"])], node.out.shape, out=w.ref(node.out))
 
 
 @writes("Broadcast")
-def broadcast(w: Any, node: Node) -> None:
+def broadcast(w: "Writer", node: Node) -> None:
     w.op("BROADCAST_TO", [w.ref(node.inputs[0]), w.integers(node.out.shape)], node.out.shape, out=w.ref(node.out))
 
 
 @writes("Concat")
-def concat(w: Any, node: Node) -> None:
+def concat(w: "Writer", node: Node) -> None:
     w.op("CONCATENATION", refs(w, node), node.out.shape, out=w.ref(node.out), axis=node.attrs["axis"])
 
 
 @writes("Slice")
-def cut(w: Any, node: Node) -> None:
+def cut(w: "Writer", node: Node) -> None:
     a = node.attrs
     ends = [start + count * step for start, count, step in zip(a["starts"], a["sizes"], a["steps"], strict=True)]
     open_ends = sum(1 << i for i, end in enumerate(ends) if end < 0)
@@ -186,7 +191,7 @@ def cut(w: Any, node: Node) -> None:
 
 
 @writes("Pad")
-def pad(w: Any, node: Node) -> None:
+def pad(w: "Writer", node: Node) -> None:
     x = node.inputs[0]
     amounts = w.integers(node.attrs["pads"])
     if w.has_scale(x):  # bytes of the int8 core: PAD gives their zero
@@ -197,7 +202,7 @@ def pad(w: Any, node: Node) -> None:
 
 
 @writes("Reduce")
-def reduce(w: Any, node: Node) -> None:
+def reduce(w: "Writer", node: Node) -> None:
     check_number(node)
     kind = {"sum": "SUM"}.get(node.attrs["kind"], f"REDUCE_{node.attrs['kind'].upper()}")
     inputs = [w.ref(node.inputs[0]), w.integers(node.attrs["axes"])]
@@ -205,7 +210,7 @@ def reduce(w: Any, node: Node) -> None:
 
 
 @writes("ArgMax")
-def argmax(w: Any, node: Node) -> None:
+def argmax(w: "Writer", node: Node) -> None:
     x, axis, out = node.inputs[0], node.attrs["axis"], w.ref(node.out)
     source = w.ref(x) if x.dtype != bool else cast_to(w, w.ref(x), x, np.int32)
     flat = tuple(d for i, d in enumerate(x.shape) if i != axis)
@@ -218,14 +223,14 @@ def argmax(w: Any, node: Node) -> None:
 
 
 @writes("CumSum")
-def cumsum(w: Any, node: Node) -> None:
+def cumsum(w: "Writer", node: Node) -> None:
     check_number(node)
     inputs = [w.ref(node.inputs[0]), w.integers(node.attrs["axis"])]
     w.op("CUMSUM", inputs, node.out.shape, out=w.ref(node.out), reverse=bool(node.attrs["reverse"]), exclusive=False)
 
 
 @writes("Softmax")
-def softmax(w: Any, node: Node) -> None:
+def softmax(w: "Writer", node: Node) -> None:
     """LiteRT takes the last axis."""
     x, axis, shape, last = w.ref(node.inputs[0]), node.attrs["axis"], node.out.shape, node.out.rank - 1
     if axis in (last, -1):
@@ -238,7 +243,7 @@ def softmax(w: Any, node: Node) -> None:
 
 
 @writes("TopK")
-def top_k(w: Any, node: Node) -> None:
+def top_k(w: "Writer", node: Node) -> None:
     """Ascending is descending of what is negated."""
     a, x, shape, out = node.attrs, node.inputs[0], node.out.shape, w.ref(node.out)
     source = w.ref(x) if a["largest"] else w.op("NEG", [w.ref(x)], x.shape, x.dtype)
@@ -251,12 +256,12 @@ def top_k(w: Any, node: Node) -> None:
 
 
 @writes("Gather")
-def gather(w: Any, node: Node) -> None:
+def gather(w: "Writer", node: Node) -> None:
     a = node.attrs
     w.op("GATHER", refs(w, node), node.out.shape, out=w.ref(node.out), axis=a["axis"], batchDims=a["batch_dims"])
 
 
-def padded(w: Any, x: Tensor, pads: Pads, value: float) -> int:
+def padded(w: "Writer", x: Tensor, pads: Pads, value: float) -> int:
     if not any(map(any, pads)):
         return w.ref(x)
     around = [(0, 0), *pads, (0, 0)]
@@ -265,23 +270,23 @@ def padded(w: Any, x: Tensor, pads: Pads, value: float) -> int:
 
 
 @writes("Pool")
-def pool(w: Any, node: Node) -> None:
+def pool(w: "Writer", node: Node) -> None:
     """A sum is a convolution of each channel with ones: LiteRT's average loses NaN."""
     a, is_max, shape = node.attrs, node.attrs["kind"] == "max", node.out.shape
     x = padded(w, node.inputs[0], a["pads"], -np.inf if is_max else 0.0)
-    steps = {"strideH": a["strides"][0], "strideW": a["strides"][1], "padding": w.schema.Padding.VALID}
+    steps: dict[str, Any] = {"strideH": a["strides"][0], "strideW": a["strides"][1], "padding": w.schema.Padding.VALID}
     if is_max:
         window = {"filterHeight": a["window"][0], "filterWidth": a["window"][1]}
         w.op("MAX_POOL_2D", [x], shape, out=w.ref(node.out), **window, **steps)
         return
     ones, zeros = np.ones((1, *a["window"], shape[-1])), np.zeros(shape[-1])
     inputs = [x, w.array(ones, np.float32), w.array(zeros, np.float32)]
-    settings = {"depthMultiplier": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    settings: dict[str, Any] = {"depthMultiplier": 1, "dilationHFactor": 1, "dilationWFactor": 1}
     w.op("DEPTHWISE_CONV_2D", inputs, shape, out=w.ref(node.out), **settings, **steps)
 
 
 @writes("Dense", "Conv")
-def linear(w: Any, node: Node) -> None:
+def linear(w: "Writer", node: Node) -> None:
     a, weight, shape, kind = node.attrs, node.inputs[1], node.out.shape, node.attrs["activation"]
     bias = w.ref(node.inputs[2]) if len(node.inputs) > 2 else w.array(np.zeros(weight.shape[0]), np.float32)
     out = w.ref(node.out) if kind in (None, "Relu") else None
@@ -300,4 +305,4 @@ def linear(w: Any, node: Node) -> None:
         valid = w.schema.Padding.VALID
         y = w.op("CONV_2D", inputs, shape, out=out, padding=valid, fusedActivationFunction=fused, **steps)
     if out is None:
-        w.op(SAME[kind], [y], shape, out=w.ref(node.out))
+        w.op(entry(SAME, kind, "TFLite", node), [y], shape, out=w.ref(node.out))

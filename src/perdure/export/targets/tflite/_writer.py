@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from perdure._core import ExportError, import_extra
 from perdure.graph import Graph, Shape, Tensor
@@ -35,10 +36,10 @@ class Writer:
         self.part.tensors, self.part.inputs, self.part.outputs, self.part.operators = [], [], [], []
         self.part.name = b"main"
 
-    def type(self, dtype: Any) -> int:
+    def type(self, dtype: DTypeLike) -> int:
         return getattr(self.schema.TensorType, TYPES[str(np.dtype(dtype))])
 
-    def tensor(self, shape: Shape, dtype: Any, name: str = "", value: Any = None) -> int:
+    def tensor(self, shape: Shape, dtype: DTypeLike, name: str = "", value: ArrayLike | None = None) -> int:
         made = self.schema.TensorT()
         made.name, made.shape = (name or f"value_{len(self.part.tensors)}").encode(), [int(d) for d in shape]
         made.type, made.hasRank, made.buffer = self.type(dtype), True, 0
@@ -51,11 +52,11 @@ class Writer:
         self.part.tensors.append(made)
         return len(self.part.tensors) - 1
 
-    def array(self, value: Any, dtype: Any) -> int:
-        value = np.asarray(value, dtype)
-        return self.tensor(value.shape, dtype, value=value)
+    def array(self, value: ArrayLike, dtype: DTypeLike) -> int:
+        array = np.asarray(value, dtype)
+        return self.tensor(array.shape, dtype, value=array)
 
-    def integers(self, value: Any) -> int:
+    def integers(self, value: ArrayLike) -> int:
         return self.array(value, np.int32)
 
     def ref(self, t: Tensor) -> int:
@@ -63,7 +64,7 @@ class Writer:
             self.index[id(t)] = self.tensor(t.shape, t.dtype, t.name, t.value)
         return self.index[id(t)]
 
-    def weight(self, t: Tensor, value: Any) -> int:
+    def weight(self, t: Tensor, value: np.ndarray) -> int:
         """The weight of a layer, in TFLite's order; stored in half as many bytes, it is made float32 before all else."""
         if id(t) not in self.index:
             half = self.has_half_weights
@@ -71,7 +72,7 @@ class Writer:
             self.index[id(t)] = self.op("DEQUANTIZE", [made], value.shape) if half else made
         return self.index[id(t)]
 
-    def set_scale(self, index: int, scale: Any, zero: Any) -> None:
+    def set_scale(self, index: int, scale: ArrayLike, zero: ArrayLike) -> None:
         """What the bytes of a tensor stand for; lists have one entry for each index of the first axis."""
         made = self.schema.QuantizationParametersT()
         made.scale, made.zeroPoint = (np.ravel(v).tolist() for v in (scale, zero))
@@ -103,7 +104,7 @@ class Writer:
         kind: str,
         inputs: list[int],
         shape: Shape,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         out: int | None = None,
         outs: list[int] | None = None,
         **options: Any,
@@ -127,7 +128,7 @@ class Writer:
     def write(self) -> bytes:
         inputs = [(t.name, self.ref(t)) for t in self.graph.inputs]
         for node in self.graph.nodes():
-            WRITERS.write("TFLite", self, node)
+            WRITERS.write(self, node)
             self.share_scale(node.out)
         outputs: list[tuple[str, int]] = []
         for name, t in self.graph.outputs:

@@ -47,7 +47,7 @@ class GraphModule(torch.nn.Module):
             return getattr(self, self.names[id(t)]) if t.is_constant else values[id(t)]
 
         for node in self.graph.nodes():
-            y = RULES.write("PyTorch", self, node, *[read(t) for t in node.inputs])
+            y = RULES.write(self, node, *[read(t) for t in node.inputs])
             dtype = dtype_of(node.out.dtype)
             values[id(node.out)] = y if y.dtype == dtype else y.to(dtype)
         outputs = [read(t).expand(self.sizes(t.shape)) for _, t in self.graph.outputs]

@@ -4,19 +4,23 @@ Where PyTorch parts from JAX: `sign` loses NaN, a float becomes an integer in no
 an error, a slice has no negative step.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import DTypeLike
 
 from perdure.graph import Node, kernel_size
 
-from .._writing import WriteRules
+from .._writing import WriteRules, entry
 
-RULES = WriteRules()
-rule = RULES.writes
+if TYPE_CHECKING:
+    from ._module import GraphModule
+
 Tensor = torch.Tensor
+RULES: WriteRules["GraphModule", Tensor] = WriteRules("PyTorch")
+rule = RULES.writes
 FUNCTIONS: dict[str, Any] = {
     "Neg": torch.neg, "Abs": torch.abs, "Floor": torch.floor, "Ceil": torch.ceil, "Round": torch.round,
     "Exp": torch.exp, "Log": torch.log, "Log1p": torch.log1p, "Expm1": torch.expm1, "Sqrt": torch.sqrt,
@@ -31,26 +35,27 @@ DTYPES = {
 }  # fmt: skip
 
 
-def dtype_of(dtype: Any) -> torch.dtype:
+def dtype_of(dtype: DTypeLike) -> torch.dtype:
     return DTYPES[str(np.dtype(dtype))]
 
 
-def activate(y: Tensor, activation: str | None) -> Tensor:
-    return y if activation is None else FUNCTIONS[activation](y)
+def activate(node: Node, y: Tensor) -> Tensor:
+    activation = node.attrs["activation"]
+    return y if activation is None else entry(FUNCTIONS, activation, "PyTorch", node)(y)
 
 
 @rule(*FUNCTIONS)
-def same(m: Any, node: Node, *x: Tensor) -> Tensor:
+def same(m: "GraphModule", node: Node, *x: Tensor) -> Tensor:
     return FUNCTIONS[node.op](*x)
 
 
 @rule("Sign")
-def sign(m: Any, node: Node, x: Tensor) -> Tensor:
+def sign(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     return torch.where(x != x, x, torch.sign(x))
 
 
 @rule("Div", "Rem")
-def divide(m: Any, node: Node, a: Tensor, b: Tensor) -> Tensor:
+def divide(m: "GraphModule", node: Node, a: Tensor, b: Tensor) -> Tensor:
     """Of integers towards zero, with 64 bits: by zero -1, or what is divided."""
     if a.dtype.is_floating_point:
         return a / b if node.op == "Div" else torch.fmod(a, b)
@@ -61,7 +66,7 @@ def divide(m: Any, node: Node, a: Tensor, b: Tensor) -> Tensor:
 
 
 @rule("Clip")
-def clip(m: Any, node: Node, x: Tensor) -> Tensor:
+def clip(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     lo, hi = node.attrs["lo"], node.attrs["hi"]
     if np.size(lo) == 1 == np.size(hi):
         return torch.clamp(x, np.asarray(lo).item(), np.asarray(hi).item())
@@ -70,7 +75,7 @@ def clip(m: Any, node: Node, x: Tensor) -> Tensor:
 
 
 @rule("Cast")
-def cast(m: Any, node: Node, x: Tensor) -> Tensor:
+def cast(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     to = dtype_of(node.attrs["to"])
     if x.dtype.is_floating_point and not to.is_floating_point and to != torch.bool:
         limits = torch.iinfo(to)
@@ -80,27 +85,27 @@ def cast(m: Any, node: Node, x: Tensor) -> Tensor:
 
 
 @rule("Reshape")
-def reshape(m: Any, node: Node, x: Tensor) -> Tensor:
+def reshape(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     return x.reshape([max(d, -1) for d in node.out.shape])
 
 
 @rule("Broadcast")
-def broadcast(m: Any, node: Node, x: Tensor) -> Tensor:
+def broadcast(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     return x.expand(m.sizes(node.out.shape))
 
 
 @rule("Transpose")
-def transpose(m: Any, node: Node, x: Tensor) -> Tensor:
+def transpose(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     return x.permute(tuple(node.attrs["perm"]))
 
 
 @rule("Concat")
-def concat(m: Any, node: Node, *x: Tensor) -> Tensor:
+def concat(m: "GraphModule", node: Node, *x: Tensor) -> Tensor:
     return torch.cat(x, node.attrs["axis"])
 
 
 @rule("Slice")
-def cut(m: Any, node: Node, x: Tensor) -> Tensor:
+def cut(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     a, shape = node.attrs, node.inputs[0].shape
     for axis, (start, count, step) in enumerate(zip(a["starts"], a["sizes"], a["steps"], strict=True)):
         if step < 0:
@@ -117,13 +122,13 @@ def padded(x: Tensor, pads: Any, value: float) -> Tensor:
 
 
 @rule("Pad")
-def pad(m: Any, node: Node, x: Tensor) -> Tensor:
+def pad(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     whole = x.to(torch.int32) if x.dtype == torch.bool else x
     return padded(whole, node.attrs["pads"], float(node.attrs["value"]))
 
 
 @rule("Reduce")
-def reduce(m: Any, node: Node, x: Tensor) -> Tensor:
+def reduce(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     kind, axes, keep = node.attrs["kind"], sorted(node.attrs["axes"]), node.attrs["keep"]
     if kind == "prod":
         for axis in reversed(axes):
@@ -134,30 +139,30 @@ def reduce(m: Any, node: Node, x: Tensor) -> Tensor:
 
 
 @rule("ArgMax")
-def argmax(m: Any, node: Node, x: Tensor) -> Tensor:
+def argmax(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     whole = x.to(torch.int32) if x.dtype == torch.bool else x
     return torch.argmax(whole, node.attrs["axis"], keepdim=node.attrs["keep"])
 
 
 @rule("CumSum")
-def cumsum(m: Any, node: Node, x: Tensor) -> Tensor:
+def cumsum(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     axis = node.attrs["axis"]
     return torch.cumsum(x.flip(axis), axis).flip(axis) if node.attrs["reverse"] else torch.cumsum(x, axis)
 
 
 @rule("Softmax")
-def softmax(m: Any, node: Node, x: Tensor) -> Tensor:
+def softmax(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     return torch.softmax(x, node.attrs["axis"])
 
 
 @rule("TopK")
-def top_k(m: Any, node: Node, x: Tensor) -> Tensor:
+def top_k(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     values, positions = torch.sort(x, dim=-1, descending=bool(node.attrs["largest"]), stable=True)
     return (positions if node.attrs["index"] else values)[..., : node.attrs["k"]]
 
 
 @rule("Gather")
-def gather(m: Any, node: Node, x: Tensor, index: Tensor) -> Tensor:
+def gather(m: "GraphModule", node: Node, x: Tensor, index: Tensor) -> Tensor:
     axis, data, positions = node.attrs["axis"], node.inputs[0].shape, node.inputs[1].shape
     if node.attrs["batch_dims"] == 0:
         taken = x.index_select(axis, index.reshape(-1).to(torch.int64))
@@ -171,20 +176,20 @@ def gather(m: Any, node: Node, x: Tensor, index: Tensor) -> Tensor:
 
 
 @rule("Dense")
-def dense(m: Any, node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return activate(F.linear(x, weight, bias), node.attrs["activation"])
+def dense(m: "GraphModule", node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return activate(node, F.linear(x, weight, bias))
 
 
 @rule("Conv")
-def convolution(m: Any, node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def convolution(m: "GraphModule", node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     a = node.attrs
     x = padded(x, a["pads"], 0.0)
     y = F.conv2d(x, weight, bias, tuple(a["strides"]), 0, tuple(a["dilation"]), a["groups"])
-    return activate(y, a["activation"])
+    return activate(node, y)
 
 
 @rule("Pool")
-def pool(m: Any, node: Node, x: Tensor) -> Tensor:
+def pool(m: "GraphModule", node: Node, x: Tensor) -> Tensor:
     a, is_max = node.attrs, node.attrs["kind"] == "max"
     x = padded(x, a["pads"], -np.inf if is_max else 0.0)
     window, strides = kernel_size(node), tuple(a["strides"])

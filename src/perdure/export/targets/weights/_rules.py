@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from perdure._core import ExportError
 from perdure.graph import Node, Tensor, scalar
+
+from .._writing import entry, lacks
 
 SYMBOLS = {
     "Neg": "-{0}", "Add": "{0} + {1}", "Sub": "{0} - {1}", "Mul": "{0} * {1}", "Div": "{0} / {1}", "Pow": "{0} ** {1}",
@@ -18,6 +19,8 @@ SYMBOLS = {
 SAME = {
     "Abs", "Sign", "Floor", "Ceil", "Exp", "Log", "Log1p", "Expm1", "Sqrt", "Tanh", "Sin", "Cos", "Tan", "Sinh", "Cosh",
 }  # fmt: skip
+ACTIVATIONS = {"Relu": SYMBOLS["Relu"], "Tanh": "np.tanh({0})", "Sigmoid": SYMBOLS["Sigmoid"]}
+SCRIPT = "the numpy script"
 WIDENED = {"Reduce", "CumSum", "ArgMax", "TopK", "Div", "Rem"}  # numpy gives integers of another size
 
 
@@ -43,10 +46,9 @@ def shape_text(shape: Any, is_open: bool = False) -> str:
     return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"
 
 
-def activated(text: str, name: str | None) -> str:
-    if name is None:
-        return text
-    return f"np.tanh({text})" if name == "Tanh" else SYMBOLS[name].format(text)
+def activated(node: Node, text: str) -> str:
+    name = node.attrs["activation"]
+    return text if name is None else entry(ACTIVATIONS, name, SCRIPT, node).format(text)
 
 
 def sliced(node: Node, x: str) -> str:
@@ -71,7 +73,7 @@ def image(node: Node, x: list[str]) -> str:
         y = f"pool({last}, {a['kind']!r}, {tuple(a['window'])}, {tuple(a['strides'])}, {tuple(a['pads'])})"
     else:
         settings = f"{tuple(a['strides'])}, {tuple(a['pads'])}, {tuple(a['dilation'])}, {a['groups']}"
-        y = activated(f"convolve({last}, {x[1]}, {settings}){f' + {x[2]}' if len(x) > 2 else ''}", a["activation"])
+        y = activated(node, f"convolve({last}, {x[1]}, {settings}){f' + {x[2]}' if len(x) > 2 else ''}")
     return y if a["layout"] == "NHWC" else f"np.moveaxis({y}, -1, 1)"
 
 
@@ -130,7 +132,7 @@ def plain_expression(node: Node, x: list[str]) -> str:
         case "Gather":
             return f"{'np.take' if a['batch_dims'] == 0 else 'gather_rows'}({x[0]}, {x[1]}, axis={a['axis']})"
         case "Dense":
-            return activated(f"{x[0]} @ {x[1]}.T{f' + {x[2]}' if len(x) > 2 else ''}", a["activation"])
+            return activated(node, f"{x[0]} @ {x[1]}.T{f' + {x[2]}' if len(x) > 2 else ''}")
         case "Conv" | "Pool":
             return image(node, x)
-    raise ExportError(f"{node.where}: weights has no counterpart of {node.op}")
+    raise lacks(SCRIPT, node)

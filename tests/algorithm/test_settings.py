@@ -1,0 +1,144 @@
+"""Rules of settings stand at their fields: no numeric one lacks a rule, and every rule is checked when an algorithm is made."""
+
+import dataclasses
+import math
+from typing import Annotated, ClassVar, get_args, get_type_hints
+
+import beartype
+import numpy as np
+import pytest
+
+from perdure._core import alternatives, check_settings, rule_in
+from perdure.algorithm import (
+    PPO,
+    TQC,
+    AbstractRule,
+    Finite,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    UnitInterval,
+    registered_algorithms,
+)
+
+BAD = {
+    "positive": (Positive, 0.0),
+    "not negative": (NonNegative, -1e-9),
+    "at most 1": (UnitInterval, 1.001),
+    "at least 0": (UnitInterval, -0.1),
+    "not infinite": (Finite, math.inf),
+    "a number": (UnitInterval, math.nan),
+    "a number that is finite": (Positive, math.inf),
+    "at least one": (PositiveInt, 0),
+    "whole": (PositiveInt, 1.5),
+    "finite and whole": (PositiveInt, math.inf),
+    "zero or more": (NonNegativeInt, -1),
+}
+GOOD = [(Positive, 1e-9), (NonNegative, 0), (UnitInterval, 0), (UnitInterval, 1.0), (Finite, -3.0), (PositiveInt, 1)]
+
+
+def made(hint, value):
+    """A record with one field of this annotation."""
+    return dataclasses.make_dataclass("Record", [("field", hint)])(value)
+
+
+def plain_kinds(hint):
+    """The types that an annotation allows, without what is said of them."""
+    return {get_args(one)[0] if hasattr(one, "__metadata__") else one for one in alternatives(hint)}
+
+
+@pytest.mark.parametrize("name", registered_algorithms())
+def test_every_numeric_setting_of_an_algorithm_has_a_rule(name):
+    hints = get_type_hints(registered_algorithms()[name], include_extras=True)
+    settings = [field.name for field in dataclasses.fields(registered_algorithms()[name])]
+    without = [s for s in settings if plain_kinds(hints[s]) & {int, float} and rule_in(hints[s]) is None]
+    assert not without, f"Say what {without} may be: PositiveInt, UnitInterval, ... or a rule of your own."
+    assert settings
+
+
+def test_a_numeric_setting_without_a_rule_would_be_found():
+    assert plain_kinds(float | None) & {int, float}
+    assert plain_kinds(Positive | None) & {int, float}
+    assert not plain_kinds(bool) & {int, float}
+    assert rule_in(float | None) is None
+    assert rule_in(Annotated[float, "per environment step"]) is None
+    assert rule_in(Positive | None) is rule_in(Positive) is not None
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_value_out_of_range_is_refused(name):
+    hint, value = BAD[name]
+    for annotation in (hint, hint | None):
+        with pytest.raises(ValueError, match=r"Record\.field = .*, but it must"):
+            check_settings(made(annotation, value))
+
+
+@pytest.mark.parametrize(("hint", "value"), GOOD)
+def test_a_value_in_range_passes(hint, value):
+    check_settings(made(hint, value))
+
+
+@pytest.mark.parametrize("value", ["1", True, None, np.float32(1)])
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(TypeError, match=r"Record\.field = .* but a number is wanted\. It must be positive"):
+        check_settings(made(Positive, value))
+
+
+def test_none_passes_where_the_annotation_has_it():
+    check_settings(made(Positive | None, None))
+
+
+def test_annotations_may_be_texts_and_rules_ones_own():
+    class Even(AbstractRule):
+        def check(self, where, value):
+            if value % 2:
+                raise ValueError(f"{where} = {value} is odd.")
+
+    @dataclasses.dataclass
+    class Written:
+        half: Annotated[int, Even()] = 2
+        rate: "Positive" = 1.0
+
+    check_settings(Written())
+    with pytest.raises(ValueError, match=r"half = 3 is odd\. The default is 2\."):
+        check_settings(Written(half=3))
+    with pytest.raises(ValueError, match=r"Written\.rate = 0\.0"):
+        check_settings(Written(rate=0.0))
+
+
+def test_a_name_that_only_a_type_checker_knows_hides_no_other_rule():
+    @dataclasses.dataclass
+    class Written:
+        other: "NowhereAtAll" = None
+        rate: Positive = 1.0
+
+    with pytest.raises(ValueError, match=r"Written\.rate = 0\.0"):
+        check_settings(Written(rate=0.0))
+
+
+def test_fields_are_checked_before_they_are_checked_together():
+    with pytest.raises(ValueError, match=r"PPO\.num_minibatches = 0, but .* The default is 4\."):
+        PPO(num_minibatches=0)
+    with pytest.raises(ValueError, match=r"TQC\.num_quantiles = 0, but"):
+        TQC(num_quantiles=0)
+    with pytest.raises(ValueError, match=r"TQC\.target_entropy = nan, but it must be finite"):
+        TQC(target_entropy=math.nan)
+
+
+def test_run_time_type_checkers_take_rules():
+    @beartype.beartype
+    def take(rate: Positive, count: PositiveInt | None = None) -> float:
+        return rate
+
+    assert take(0.5, 2) == 0.5
+    with pytest.raises(beartype.roar.BeartypeCallHintParamViolation):
+        take("fast")
+
+
+def test_class_variables_are_no_settings():
+    @dataclasses.dataclass
+    class Record:
+        fixed: ClassVar[Positive] = -1.0
+
+    check_settings(Record())

@@ -1,0 +1,80 @@
+"""Each group of primitives in each runtime against JAX: the same cases as for onnxruntime, with and without NaN."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from perdure._core import ExportError
+from perdure.export.guard import add_nan_guard
+from perdure.graph import interpret, simplify
+from tests.support.export.backends import BACKENDS, tflite_lacks
+from tests.support.export.comparison import F, answers, graph_of, sample, worst_error
+from tests.support.export.primitives import (
+    BINARY,
+    CONTROL,
+    IMAGE,
+    IMAGES,
+    INDEX,
+    MATRIX,
+    PAIR,
+    PRODUCT,
+    REDUCTION,
+    SHAPE,
+    UNARY,
+    VECTOR,
+    named,
+)
+
+
+def check(function, inputs, tolerance=1e-5):
+    """The guarded graph: against JAX on numbers, against the numpy reference on NaN and infinities."""
+    plain = simplify(graph_of(function, inputs))
+    guarded = simplify(add_nan_guard(plain, [name for name, _ in plain.outputs]))
+    arrays = sample(inputs, 7)
+    broken = [x.copy() for x in arrays]
+    for x in broken:
+        if x.dtype.kind == "f":
+            x.reshape(len(x), -1)[::3, 0], x.reshape(len(x), -1)[1::3, -1] = np.nan, np.inf
+    want = answers(function, arrays)
+    both = {name: np.concatenate([x, y]) for name, x, y in zip(inputs, arrays, broken, strict=True)}
+    reference = interpret(guarded, dict(zip(inputs, broken, strict=True)))
+    for name, run in BACKENDS.items():
+        if name == "tflite" and tflite_lacks(guarded):
+            with pytest.raises(ExportError, match=r"TFLite has no|LiteRT on a CPU runs no"):
+                run(guarded, both)
+            continue
+        got = run(guarded, both)
+        assert worst_error([y[:7] for y in got], want) <= tolerance, name
+        assert worst_error([y[7:] for y in got], reference.values()) <= 1e-4, name
+
+
+CASES = [(UNARY, VECTOR), (BINARY, PAIR), (SHAPE, MATRIX), (REDUCTION, MATRIX), (INDEX, MATRIX), (PRODUCT, MATRIX)]
+CASES += [(IMAGES, IMAGE), (CONTROL, VECTOR)]
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [pytest.param(*case.values, inputs, id=case.id) for group, inputs in CASES for case in named(group)],
+)
+def test_primitives_elsewhere(function, inputs):
+    check(function, inputs, 2e-5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda k: (k // 2, k % 2, -k, k * k, jnp.abs(k - 1)),
+        lambda k: (k.astype(F) / 3, (k > 1).astype(np.int8), k.astype(bool)),
+        lambda k: (lax.div(k - 2, k + 1), lax.rem(k - 2, k + 1)),
+        lambda k: (k.max(), k.sum(), k.argmax(), jnp.sort(k)),
+        lambda k: (k + 2147483647) * 65537 - lax.div(k - 2147483647 - 1, -1 - 0 * k),  # wraps around
+    ],
+)
+def test_integers_elsewhere(function):
+    check(function, {"k": ((4,), np.int32)})
+
+
+def test_bytes_wrap_and_floats_saturate_elsewhere():
+    check(lambda k: (k + k, k * k, k - 200), {"k": ((5,), np.uint8)})
+    check(lambda x: ((x * 100).astype(jnp.int8), (x * 3e9).astype(jnp.int32)), VECTOR)
