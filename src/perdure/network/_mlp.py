@@ -1,7 +1,7 @@
 """Linear layers and the multi-layer perceptron."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 import equinox as eqx
 import jax
@@ -46,7 +46,7 @@ def fold_biases(module: Module) -> Module:
     gradient of the weights one of rows with rows; else it is one of columns with columns, which takes twice as long.
     """
 
-    def is_linear(x: Any) -> bool:
+    def is_linear(x: object) -> bool:
         return isinstance(x, Linear)
 
     return jax.tree.map(lambda x: FoldedLinear(x.weight, x.bias) if is_linear(x) else x, module, is_leaf=is_linear)

@@ -2,13 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax
 import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Key
+from numpy.typing import ArrayLike
 
 from perdure._core import Serializable
 from perdure.space import AbstractSpace
@@ -60,7 +61,7 @@ class AbstractPolicy(Serializable, Generic[StateType, ActType, ObsType, MaskType
         """What is learned: numpy arrays of your own, by their place, such as `actor.layers.0.weight`."""
         return parameters_of(self)
 
-    def set_parameters(self: P, parameters: Mapping[str, Any]) -> P:
+    def set_parameters(self: P, parameters: Mapping[str, ArrayLike]) -> P:
         """The policy with these values for all that `get_parameters` names; this one stays as it is.
 
         Raises: ValueError for a name too many or too few, another shape, or numbers that are not finite.

@@ -1,17 +1,17 @@
 """From an observation to numbers, and the statistics that normalise them."""
 
-from typing import Any, TypeGuard, final
+from typing import TypeGuard, final
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from perdure._core import AbstractConstant, register
+from perdure._core import AbstractConstant, Observation, register
 from perdure.network import CNN, ChannelsFirst
 from perdure.space import AbstractSpace, Box, Dict, Tuple
 
 
-def plain_parts(space: AbstractSpace, observation: Any) -> list[tuple[AbstractSpace, Any]]:
+def plain_parts(space: AbstractSpace, observation: Observation) -> list[tuple[AbstractSpace, Observation]]:
     """The parts of an observation that are no Dict and no Tuple, with their spaces, in the order of `flatten`."""
     if isinstance(space, Dict):
         return [part for name, member in space.items for part in plain_parts(member, observation[name])]
@@ -33,7 +33,7 @@ def is_image(space: AbstractSpace) -> TypeGuard[Box]:
     return isinstance(space, Box) and space.is_image
 
 
-def features(space: AbstractSpace, observation: Any) -> Float[Array, " flat_size"]:
+def features(space: AbstractSpace, observation: Observation) -> Float[Array, " flat_size"]:
     """`space.flatten`, with the pixels of uint8 images scaled to [0, 1]."""
     parts = plain_parts(space, observation)
     return jnp.concatenate([s.flatten(value) / 255.0 if is_image(s) else s.flatten(value) for s, value in parts])

@@ -1,13 +1,14 @@
 """What a policy has learned, as arrays by name, and back."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
+from numpy.typing import ArrayLike
 
 from perdure._core import leaves_with_paths, split_trainable
 
@@ -20,7 +21,7 @@ def parameters_of(policy: PyTree) -> dict[str, np.ndarray]:
     return {name: np.array(leaf) for name, leaf in leaves_with_paths(trained)}
 
 
-def with_parameters(policy: P, parameters: Mapping[str, Any]) -> P:
+def with_parameters(policy: P, parameters: Mapping[str, ArrayLike]) -> P:
     """The policy with other values for everything that is trained.
 
     Raises: ValueError for a name too many or too few, for another shape, and for a number that is not finite.
@@ -41,7 +42,7 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "nothing"
 
 
-def checked(name: str, leaf: jax.Array, value: Any) -> jax.Array:
+def checked(name: str, leaf: jax.Array, value: ArrayLike) -> jax.Array:
     array = np.asarray(value)
     if array.shape != leaf.shape:
         raise ValueError(f"parameters['{name}'] is {array.shape}, this policy needs {leaf.shape}.")

@@ -12,9 +12,11 @@ import functools
 import inspect
 import operator
 from abc import ABCMeta
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
+import equinox as eqx
 from jaxtyping import Array, Key
 
 from perdure._core import deserialize
@@ -92,7 +94,9 @@ def role_of(cls: RoleType) -> RoleType:
     return next(base for base in cls.__mro__ if isinstance(base, RoleType) and base.classes and base.record is None)
 
 
-def assembled(role: Any, body: AbstractBody | Frozen, observation_space: AbstractSpace | None, **parts: Any) -> Any:
+def assembled(
+    role: "type[Role]", body: AbstractBody | Frozen, observation_space: AbstractSpace | None, **parts: Any
+) -> Any:
     """A policy of the role, of the class that fits the body; without `observation_space` on that of the body.
 
     Raises: TypeError if neither says which space it is.
@@ -103,7 +107,7 @@ def assembled(role: Any, body: AbstractBody | Frozen, observation_space: Abstrac
     return role.classes[body.reset() is not None](observation_space=space, body=body, **parts)
 
 
-def inner_body(body: Any) -> Any:
+def inner_body(body: eqx.Module) -> eqx.Module:
     """What a frozen body freezes, and of separate ones the actor's."""
     while isinstance(body, Frozen | SeparateBodies):
         body = body.module if isinstance(body, Frozen) else body.actor
@@ -128,6 +132,8 @@ def signature_of(cls: RoleType) -> inspect.Signature:
 if TYPE_CHECKING:
     # To a type checker a role is a subclass of what it makes: hence `init=False`, as its fields are not what it is called with.
     class Role:
+        classes: ClassVar[tuple[Callable[..., Any], ...]]
+
         def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     class OnMLP(Role, AbstractStatelessPolicy, init=False):

@@ -1,4 +1,4 @@
-"""A body of a user's own: one record, one module; all that a policy does, it does with it."""
+"""Adding a body: one file with a module and its record, inside of the package or outside of it."""
 
 import dataclasses
 from typing import ClassVar, final
@@ -14,7 +14,7 @@ from perdure.algorithm import DQN, PPO, SAC
 from perdure.checkpoint import load_policy, save_policy
 from perdure.env import make
 from perdure.export import to_onnx
-from perdure.network import MLP, Linear
+from perdure.network import MLP
 from perdure.policy import (
     BODIES,
     AbstractBody,
@@ -32,43 +32,7 @@ from perdure.policy import (
 from perdure.space import AbstractSpace
 from perdure.utils import register
 from tests.support.policy_kinds import CHOICE, VECTOR, Spaces
-
-
-@register
-@final
-class Waves(AbstractBody):
-    """cos(W x + b): random features whose frequencies are learned."""
-
-    observation_space: AbstractSpace = eqx.field(static=True)
-    waves: Linear
-
-    @property
-    def size(self):
-        return self.waves.bias.shape[-1]
-
-    def reset(self):
-        return None
-
-    def __call__(self, policy_state, observation):
-        return None, jnp.cos(self.waves(features(self.observation_space, observation)))
-
-    def fresh(self, *, key):
-        key_weight, key_bias = jr.split(key)
-        weight, bias = self.waves.weight, self.waves.bias
-        other = Linear(jr.normal(key_weight, weight.shape), jr.uniform(key_bias, bias.shape))
-        return Waves(self.observation_space, other)
-
-
-@register
-@final
-@dataclasses.dataclass(frozen=True)
-class WavesBody(AbstractBodyRecord):
-    kind: ClassVar[str] = "waves"
-    num_waves: int = 16
-
-    def build(self, observation_space, layers, *, num_memories=1, key):
-        blank = Linear(jnp.zeros((self.num_waves, observation_space.flat_size)), jnp.zeros(self.num_waves))
-        return Built(Waves(observation_space, blank).fresh(key=key), layers)
+from tests.templates.waves_body import WavesBody
 
 
 @register
