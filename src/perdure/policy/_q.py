@@ -1,6 +1,6 @@
 """Q policies: a body and the value of each action."""
 
-from typing import TYPE_CHECKING, ClassVar, TypedDict, final
+from typing import TYPE_CHECKING, ClassVar, TypedDict, TypeVar, final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ from ._body_records import FLAT, AbstractBodyRecord, Layers
 from ._frozen import Frozen
 from ._role import OnCNN, OnLiquid, OnMLP, OnRecurrent, Role, assembled
 from ._spaces import HasSpaces, check_discrete, spaces_of
+
+R = TypeVar("R")  # a role
 
 
 class AbstractActionValuePolicy(AbstractBodyPolicy):
@@ -123,13 +125,32 @@ class StatefulQPolicy(AbstractStatefulPolicy, AbstractNetworkQPolicy):
     name: ClassVar[str] = "StatefulQPolicy"
 
 
+class ActionValueRole(Role):
+    """What the roles on action values are made of."""
+
+    @classmethod
+    def of(
+        cls: type[R],
+        body: AbstractBody | Frozen,
+        network: MLP | Frozen,
+        action_space: Discrete,
+        *,
+        state_value: MLP | Frozen | None = None,
+        epsilon: float = 0.05,
+        observation_space: AbstractSpace | None = None,
+    ) -> R:
+        """One made of these parts. `observation_space` is that of the body, where that has one and sees all of it."""
+        parts = {"network": network, "state_value": state_value}
+        return assembled(cls, body, observation_space, action_space=action_space, epsilon=float(epsilon), **parts)
+
+
 if TYPE_CHECKING:
     _Made = AbstractNetworkQPolicy
 else:
     _Made = object
 
 
-class QPolicy(Role, _Made, init=False):
+class QPolicy(ActionValueRole, _Made, init=False):
     """The value of each action.
 
     With `dueling` it is a value of the state plus what each action has over the mean of all actions (Wang et al. 2016,
@@ -151,21 +172,6 @@ class QPolicy(Role, _Made, init=False):
         key: Key[Array, ""],
     ) -> "QPolicy":
         return cls.of(**action_value_parts(env, body, cls.usual, 1, dueling, key), epsilon=epsilon)
-
-    @classmethod
-    def of(
-        cls,
-        body: AbstractBody | Frozen,
-        network: MLP | Frozen,
-        action_space: Discrete,
-        *,
-        state_value: MLP | Frozen | None = None,
-        epsilon: float = 0.05,
-        observation_space: AbstractSpace | None = None,
-    ) -> "QPolicy":
-        """One made of these parts. `observation_space` is that of the body, where that has one and sees all of it."""
-        parts = {"network": network, "state_value": state_value}
-        return assembled(cls, body, observation_space, action_space=action_space, epsilon=float(epsilon), **parts)
 
 
 class MLPQPolicy(OnMLP, QPolicy, init=False):

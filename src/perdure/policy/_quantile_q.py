@@ -5,16 +5,12 @@ from typing import TYPE_CHECKING, ClassVar, final
 from jaxtyping import Array, Float, Key
 
 from perdure._core import Observation, check_counts, register
-from perdure.network import MLP
-from perdure.space import AbstractSpace, Discrete
 
 from ._abstract_q import AbstractQuantileQPolicy
 from ._base import AbstractPolicyState, AbstractStatefulPolicy, AbstractStatelessPolicy
-from ._body import AbstractBody
 from ._body_records import FLAT, AbstractBodyRecord
-from ._frozen import Frozen
-from ._q import AbstractActionValuePolicy, QPolicy, action_value_parts
-from ._role import OnCNN, OnLiquid, OnMLP, OnRecurrent, Role, assembled
+from ._q import AbstractActionValuePolicy, ActionValueRole, QPolicy, action_value_parts
+from ._role import OnCNN, OnLiquid, OnMLP, OnRecurrent
 from ._spaces import HasSpaces
 
 
@@ -49,7 +45,7 @@ else:
     _Made = object
 
 
-class QuantileQPolicy(Role, _Made, init=False):
+class QuantileQPolicy(ActionValueRole, _Made, init=False):
     """`num_quantiles` quantiles of each action's return, of which it acts on the mean.
 
     With `dueling` each is one of the state plus what each action has over the mean of all actions. `epsilon` is the
@@ -75,21 +71,6 @@ class QuantileQPolicy(Role, _Made, init=False):
     ) -> "QuantileQPolicy":
         check_counts(num_quantiles=num_quantiles)
         return cls.of(**action_value_parts(env, body, cls.usual, num_quantiles, dueling, key), epsilon=epsilon)
-
-    @classmethod
-    def of(
-        cls,
-        body: AbstractBody | Frozen,
-        network: MLP | Frozen,
-        action_space: Discrete,
-        *,
-        state_value: MLP | Frozen | None = None,
-        epsilon: float = 0.05,
-        observation_space: AbstractSpace | None = None,
-    ) -> "QuantileQPolicy":
-        """One made of these parts. `observation_space` is that of the body, where that has one and sees all of it."""
-        parts = {"network": network, "state_value": state_value}
-        return assembled(cls, body, observation_space, action_space=action_space, epsilon=float(epsilon), **parts)
 
 
 class MLPQuantileQPolicy(OnMLP, QuantileQPolicy, init=False):

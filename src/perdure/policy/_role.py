@@ -12,9 +12,8 @@ import functools
 import inspect
 import operator
 from abc import ABCMeta
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import equinox as eqx
 from jaxtyping import Array, Key
@@ -104,7 +103,8 @@ def assembled(
     space = getattr(body, "observation_space", None) if observation_space is None else observation_space
     if not isinstance(space, AbstractSpace):
         raise TypeError(f"{type(body).__name__} does not say which space it sees. Give observation_space.")
-    return role.classes[body.reset() is not None](observation_space=space, body=body, **parts)
+    fitting = role.classes[body.reset() is not None]  # type: ignore[attr-defined]
+    return fitting(observation_space=space, body=body, **parts)
 
 
 def inner_body(body: eqx.Module) -> eqx.Module:
@@ -132,8 +132,6 @@ def signature_of(cls: RoleType) -> inspect.Signature:
 if TYPE_CHECKING:
     # To a type checker a role is a subclass of what it makes: hence `init=False`, as its fields are not what it is called with.
     class Role:
-        classes: ClassVar[tuple[Callable[..., Any], ...]]
-
         def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     class OnMLP(Role, AbstractStatelessPolicy, init=False):
