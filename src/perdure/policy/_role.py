@@ -93,9 +93,7 @@ def role_of(cls: RoleType) -> RoleType:
     return next(base for base in cls.__mro__ if isinstance(base, RoleType) and base.classes and base.record is None)
 
 
-def assembled(
-    role: "type[Role]", body: AbstractBody | Frozen, observation_space: AbstractSpace | None, **parts: Any
-) -> Any:
+def assembled(role: type, body: AbstractBody | Frozen, observation_space: AbstractSpace | None, **parts: Any) -> Any:
     """A policy of the role, of the class that fits the body; without `observation_space` on that of the body.
 
     Raises: TypeError if neither says which space it is.
