@@ -1,5 +1,6 @@
 """`perdure export` and `perdure verify`: take a policy to where it runs, and prove that it is the same one there."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,20 +8,23 @@ import tyro
 from rich.console import Console
 
 from perdure._core import ExportError
-from perdure.export import export as export_policy, verify as verify_export
+from perdure.env import AbstractEnv
+from perdure.env.adapter import HostEnv
+from perdure.export import ExportOptions, export as export_policy, verify as verify_export
 
 from ._cache import use_compilation_cache
 from ._run import environment_of, load_run
+
+# The flags are the fields of the record; what only a program can give, such as arrays, has none.
+Flags = Annotated[ExportOptions, tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed]
 
 
 def export(
     path: tyro.conf.Positional[Path],
     out: Path,
     to: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
-    deterministic: bool = True,
-    action_mask: bool = False,
-    nan_guard: bool = True,
-    calibration: str | None = None,
+    exported: Flags = ExportOptions(),  # noqa: B008 - a frozen record
+    calibrate_on: Annotated[str | None, tyro.conf.arg(name="calibration")] = None,
     force: bool = False,
     compilation_cache: bool = True,
 ) -> None:
@@ -30,33 +34,28 @@ def export(
         path: Folder that `perdure train` made, or a policy.safetensors file.
         out: Folder to write; what is in it afterwards is all that is needed to deploy.
         to: Target, may be given more than once; onnx by default, `all` for every one whose writer is installed.
-        deterministic: The best action; --no-deterministic samples one from an input `noise` instead.
-        action_mask: Give the exported policy an `action_mask` input.
-        nan_guard: Answer a broken observation by -1 (choices) or NaN (numbers) instead of a plausible action.
-        calibration: What an int8 export is fitted to: the name of an environment, or a .npy or .npz file of observations; by
+        exported: What is exported and how it is proven.
+        calibrate_on: What an int8 export is fitted to: the name of an environment, or a .npy or .npz file of observations; by
             default the environment that the policy was trained on, or, with `space`, samples of the observation space.
-        force: Replace an earlier export in that folder.
+        force: Keep other files in that folder instead of refusing it.
         compilation_cache: Keep compiled functions in the user's cache folder for the next run.
     """
     use_compilation_cache(compilation_cache)
     policy, metadata = load_run(path)
     targets = list(to) or ["onnx"]
-    report = export_policy(
-        policy,
-        out,
-        targets=targets,
-        deterministic=deterministic,
-        action_mask=action_mask,
-        nan_guard=nan_guard,
-        calibration=calibration_of(metadata, targets, calibration),
-        environment=metadata.get("environment"),
-        force=force,
+    options = dataclasses.replace(
+        exported,
+        calibration=calibration_of(metadata, targets, calibrate_on),
+        environment=exported.environment or metadata.get("environment"),
     )
+    report = export_policy(policy, out, targets=targets, options=options, force=force)
     Console().print(report)
     Console().print(f"Written to {out}. Prove it again anywhere with: perdure verify {out}", highlight=False)
 
 
-def calibration_of(metadata: dict[str, Any], targets: list[str], name: str | None) -> Any:
+def calibration_of(
+    metadata: dict[str, Any], targets: list[str], name: str | None
+) -> AbstractEnv | HostEnv | Path | None:
     """What `export` takes for that name; only int8 needs it, so no other target makes an environment.
 
     Raises: ValueError without a name for a policy that does not say where it was trained.

@@ -127,7 +127,8 @@ def prove(
             if target.name in runners:
                 row = report_of(target, files[target.name], folder, verdicts[target.name], answers[target.name])
             else:
-                row = unproven(target, files[target.name], folder)
+                note, missing = target.note(files[target.name][0]), target.missing() or ""
+                row = unproven(target.name, target.precision, files[target.name], folder, note, missing)
             rows[target.name] = dataclasses.replace(row, distance=distances.get(precision))
     return [rows[target.name] for target in targets], files
 

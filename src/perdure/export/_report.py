@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from perdure.export.precision import Distance
-from perdure.export.targets import Target
 
 NOT_PROVEN = "not proven here"
 
@@ -55,10 +54,10 @@ class TargetReport:
         return f"{self.actions_equal}/{self.observations}{ties}"
 
 
-def unproven(target: Target, files: Sequence[str], folder: Path) -> TargetReport:
+def unproven(target: str, precision: str, files: Sequence[str], folder: Path, note: str, missing: str) -> TargetReport:
     """The row of a target that was not run."""
     return TargetReport(
-        target=target.name,
+        target=target,
         file=files[0],
         size_bytes=sum((folder / file).stat().st_size for file in files),
         runtime="",
@@ -68,9 +67,9 @@ def unproven(target: Target, files: Sequence[str], folder: Path) -> TargetReport
         ties=0,
         broken=0,
         microseconds=None,
-        precision=target.precision,
-        note=target.note(files[0]),
-        missing=target.missing(),
+        precision=precision,
+        note=note,
+        missing=missing,
     )
 
 

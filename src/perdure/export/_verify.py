@@ -5,36 +5,40 @@ from typing import Any
 
 import numpy as np
 
-from perdure._core import ExportError, rebuild
+from perdure._core import ExportError, rebuild, steadily
 from perdure.export.precision import FLOAT32, Distance
 from perdure.export.program import Port
 from perdure.export.proof import TOLERANCE, Arrays, Job, Runner, float_errors
-from perdure.export.targets import find_targets
+from perdure.export.targets import find_target
 from perdure.space import AbstractSpace, leaves_of
 
 from ._manifest import check_files, golden_file, read_golden, read_manifest
 from ._report import ExportReport, TargetReport, unproven
 
+NO_SUCH_TARGET = "No target of that name is here. Install the package that it was exported with."
+
 
 def verify(directory: str | Path) -> ExportReport:
     """Check the digest of every file, and run the golden inputs in each target's runtime again.
 
-    A target whose runtime is not installed here is reported as not proven here, with what to install.
+    A target whose runtime is not installed here is reported as not proven here, with what to install; so is one of another
+    package that is not here.
 
     Raises: FileFormatError for a file that is missing or was changed, by name; ExportError where an answer differs;
     FileNotFoundError if the folder is no export.
     """
     directory = Path(directory)
-    manifest = read_manifest(directory)
-    check_files(directory, manifest)
+    manifest = steadily(directory, lambda: read_whole(directory), what="export")
     ports = output_ports(manifest)
     rows = []
-    for target in find_targets(list(manifest["targets"])):
-        proof = manifest["targets"][target.name]
-        if target.missing() is not None:
-            rows.append(unproven(target, proof["files"], directory))
+    for name, proof in manifest["targets"].items():
+        target, precision = find_target(name), proof.get("precision", FLOAT32)
+        missing = NO_SUCH_TARGET if target is None else target.missing()
+        if target is None or missing is not None:
+            note = "" if target is None else target.note(proof["files"][0])
+            rows.append(unproven(name, precision, proof["files"], directory, note, missing or ""))
             continue
-        arrays = read_golden(directory / golden_file(proof.get("precision", FLOAT32)))
+        arrays = read_golden(directory / golden_file(precision))
         with Runner(target.runner) as runner:
             runner.submit((directory / proof["files"][0]).resolve(), golden_job(arrays))
             answer = runner.result()
@@ -54,12 +58,18 @@ def verify(directory: str | Path) -> ExportReport:
                 ties=0,
                 broken=len(next(iter(group(arrays, "broken_input:").values()), ())),
                 microseconds=None if answer.seconds is None else answer.seconds * 1e6,
-                precision=proof.get("precision", FLOAT32),
+                precision=precision,
                 distance=Distance.read(proof["distance"]) if "distance" in proof else None,
                 note=target.note(proof["files"][0]),
             )
         )
     return ExportReport(str(directory), manifest["name"], manifest["fingerprint"], tuple(rows))
+
+
+def read_whole(directory: Path) -> dict[str, Any]:
+    manifest = read_manifest(directory)
+    check_files(directory, manifest)
+    return manifest
 
 
 def group(arrays: Arrays, prefix: str) -> Arrays:

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import perdure.export.targets._registry as targets
 from perdure._core import ExportError, MissingExtraError
 from perdure.export import export, verify
+from perdure.export.targets.tflite import _target
 from perdure.space import Box
 from tests.support.export.in_process import in_process as in_process
 from tests.support.export.policies import OBSERVATION, POLICIES, Stateless, discrete, recurrent
@@ -50,6 +50,6 @@ def test_without_litert_the_mend_is_named(tmp_path, monkeypatch):
     def missing(module, extra):
         raise MissingExtraError(f'{module} is not installed. Install it with: pip install "perdure[{extra}]"')
 
-    monkeypatch.setattr(targets, "import_extra", missing)
+    monkeypatch.setattr(_target, "import_extra", missing)
     with pytest.raises(MissingExtraError, match=r'pip install "perdure\[tflite\]"'):
         export(discrete(), tmp_path / "deploy", ["tflite"])

@@ -36,3 +36,11 @@ REFUSED = {
 def test_what_the_docs_list_is_refused_with_the_line_and_the_mend(function, message):
     with pytest.raises(ExportError, match=rf"test_refused\.py:\d+ .*{message}"):
         graph_of(function, {"x": ((6,), np.float32)})
+
+
+def test_the_line_is_the_users_where_a_network_of_ours_calls_his_function():
+    from perdure.network import MLP
+
+    network = MLP(3, 2, (4,), jax.scipy.special.gammaln, key=jax.random.key(0))
+    with pytest.raises(ExportError, match=r"test_refused\.py:\d+ .*lgamma"):
+        graph_of(lambda x: network(x), {"x": ((3,), np.float32)})

@@ -25,26 +25,22 @@ class ExportOptions:
     name: str = "policy"
     """Of the files, and of the model in them."""
     deterministic: bool = True
-    """The best action. False: the export samples; it takes an input `noise` that the caller draws, and gives the action that
-    the noise stands for. The manifest says what to draw."""
+    """The best action; otherwise one sampled from an input `noise`, which the manifest says how to draw."""
     action_mask: bool = False
     """Give the exported policy an input `action_mask`, True where an action is legal."""
     nan_guard: bool = True
-    """A number that was lost, such as by a broken sensor, gives -1 for a choice and NaN for a number instead of a plausible
-    action."""
+    """Answer a broken observation by -1 (choices) or NaN (numbers) instead of a plausible action."""
     outputs: tuple[str, ...] = ("action",)
-    """What it gives beside the action: `logits`, `q_values` or `value`, where the policy has them."""
+    """What it gives: `action`, and `logits`, `q_values` or `value` where the policy has them."""
     environment: str | None = None
-    """The id of the task, such as "CartPole-v1", which the target `web` plays if it knows it; without it, a task with just
-    the policy's spaces."""
+    """The id of the task, such as CartPole-v1, which the target `web` plays if it knows it."""
 
     num_observations: int = 1000
     """How many samples of the observation space are compared, beside its extremes."""
     observations: PyTree[ArrayLike] | None = None
     """A batch of observations, as the observation space has them, that are compared too."""
     calibration: AbstractEnv | HostEnv | str | Path | None = None
-    """What int8 is fitted to: an environment, or a `.npy` or `.npz` file of observations; by default `observations`, or
-    else samples of the observation space."""
+    """What int8 is fitted to: an environment, or a .npy or .npz file; by default `observations`, else samples of the space."""
     key: Key[Array, ""] | None = None
     """Chooses the samples; by default always the same."""
 

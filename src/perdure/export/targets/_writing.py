@@ -15,8 +15,9 @@ EntryT = TypeVar("EntryT")
 def lacks(target: str, node: Node, what: str = "") -> ExportError:
     """The error for an operator, or something of it, that a target has no counterpart of."""
     of = f"{node.op} ({what})" if what else node.op
+    where = f"{node.where}: " if node.where else ""  # none for what the guard added
     return ExportError(
-        f"{node.where}: {target} has no counterpart of {of}. Write it with other operators, or leave this target out."
+        f"{where}{target} has no counterpart of {of}. Write it with other operators, or leave this target out."
     )
 
 

@@ -8,7 +8,7 @@ try:  # private, so its absence may only cost the line
 except ImportError:  # pragma: no cover
     source_info_util = None  # type: ignore[assignment]
 
-OWN_FOLDER = str(Path(__file__).resolve().parents[1])
+OWN_FOLDER = str(Path(__file__).resolve().parents[2])  # of the whole package
 
 
 def shorten(file_name: str) -> str:
