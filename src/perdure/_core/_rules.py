@@ -99,7 +99,7 @@ def check_settings(settings: object) -> None:
     """
     cls = type(settings)
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for name, (rule, is_optional) in rules_of(cls).items():
+    for name, (rule, is_optional) in rules_of(cls).items():  # type: ignore[arg-type]
         value = getattr(settings, name)
         if value is None and is_optional:
             continue

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar, cast
 
 import equinox as eqx
 from jax import random as jr
@@ -177,4 +177,5 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         callbacks: Sequence[AbstractCallback] | None = None,
     ) -> Policy:
         """The policy of `train`: one of the same kind as `policy`, trained for at least `total_timesteps` steps."""
-        return self.train(env, policy, total_timesteps=total_timesteps, key=key, callbacks=callbacks).policy
+        state = self.train(env, policy, total_timesteps=total_timesteps, key=key, callbacks=callbacks)
+        return cast(Policy, state.policy)

@@ -4,14 +4,14 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from perdure._core import owned
 from perdure.callback import AbstractCallback, Record
@@ -21,9 +21,19 @@ from ._host import run_on_host
 from ._interrupt import catch_signals
 from ._listener import Listener, summary
 from ._native import CHUNK, run_compiled
-from ._training import RunChunk, State, Trains
+from ._training import State, Trains
 
 CHUNK_SECONDS = 0.25  # how long a call should take, so that a progress bar moves and Ctrl-C is noticed
+
+
+def run_chunk(
+    algorithm: Trains[State], state: State, iterations: int, episodes: float, env: HostEnv | None
+) -> tuple[State, Mapping[str, Array | np.ndarray]]:
+    """At most so many iterations, and the metrics of each, less if before that so many `episodes` have ended."""
+    numbers = jnp.asarray(iterations, jnp.int32), jnp.asarray(episodes, jnp.float32)
+    if env is None:
+        return run_compiled(algorithm, state, *numbers)
+    return run_on_host(env, algorithm, state, *numbers)
 
 
 def drive(
@@ -38,7 +48,6 @@ def drive(
 
     Where the chunks are cut depends on the clock and on the callbacks; what they compute does not.
     """
-    run_chunk: RunChunk[State] = run_compiled if env is None else partial(run_on_host, env)
     began = time.perf_counter()
     first = at = int(state.iteration)
     state = owned(state)
@@ -72,7 +81,7 @@ def drive(
             due = [listener.until_due(at) for listener in listeners]
             size = min(size, last - at, CHUNK, *(n for n in due if n is not None))
             before, chunk_began = at, time.perf_counter()
-            state, log = run_chunk(algorithm, state, jnp.asarray(size, jnp.int32), jnp.asarray(left, jnp.float32))
+            state, log = run_chunk(algorithm, state, size, left, env)
             at = int(state.iteration)
             seconds, size = time.perf_counter() - chunk_began, at - before
             now = {name: np.array(values[:size]) for name, values in jax.device_get(log).items()}

@@ -4,10 +4,10 @@ from perdure.env import AbstractEnv
 from perdure.policy import AbstractPolicy, check_same_spaces
 
 from ._base import AbstractAlgorithm
-from ._training import TrainState
+from ._training import State
 
 
-def check_fits(algorithm: AbstractAlgorithm[TrainState], env: AbstractEnv, policy: AbstractPolicy) -> None:
+def check_fits(algorithm: AbstractAlgorithm[State], env: AbstractEnv, policy: AbstractPolicy) -> None:
     """Check that the policy is of the role that the algorithm trains, and made for spaces of this shape.
 
     Raises: TypeError for another role, ValueError for other spaces.

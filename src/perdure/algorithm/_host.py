@@ -71,7 +71,8 @@ def collect_on_host(
         if observed is None:
             observed = jax.tree.map(lambda x: np.zeros((num_steps, *x.shape), x.dtype), new)
         counts = step.happened & (at < num_steps)
-        where, kept = (at[counts], environments[counts]), counts
+        where: np.ndarray | tuple[np.ndarray, np.ndarray] = (at[counts], environments[counts])
+        kept: np.ndarray | slice = counts
         if counts.all() and (at == at[0]).all():  # as always but after ends of episodes: quicker, and the same
             where, kept = at[0], slice(None)
         for tracks, x in zip(jax.tree.leaves(observed), jax.tree.leaves(new), strict=True):

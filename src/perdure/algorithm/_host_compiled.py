@@ -6,7 +6,7 @@ iteration. Keys go in and out as numbers: with a typed key among its arguments o
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,10 +17,9 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt
 
 from perdure._core import select
 
-from ._rollout import Behavior, Transition, rollout_noise, uniform_behavior
-from ._training import Trains, TrainState
+from ._rollout import Behavior, Mask, Transition, rollout_noise, uniform_behavior
+from ._training import State, Trains, TrainState
 
-Mask = Bool[Array, "num_envs choices"] | Bool[np.ndarray, "num_envs choices"] | None
 SMALL = 2**14  # bytes up to which copying an array costs less than handing it over
 
 
@@ -74,13 +73,13 @@ def take_apart(shapes: tuple[tuple[int, ...], ...], array: Array) -> list[Array]
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-class StaticTraining:
+class StaticTraining(Generic[State]):
     """Everything of a training that is not an array, hashed once: what the compiled functions are compiled for.
 
     It also knows how the state's arrays go in and out: each costs a call some microseconds, so small ones of a dtype are one.
     """
 
-    def __init__(self, algorithm: Trains[TrainState], state: TrainState, is_warmup: bool):
+    def __init__(self, algorithm: Trains[State], state: State, is_warmup: bool):
         leaves, self.structure = jax.tree.flatten(state)
         self.algorithm, self.is_warmup = algorithm, is_warmup
         self.others = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
@@ -98,7 +97,7 @@ class StaticTraining:
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, StaticTraining) and self._identity == other._identity)
 
-    def pack(self, state: TrainState) -> list[Array]:
+    def pack(self, state: State) -> list[Array]:
         """The arrays of a state, keys as their data, small ones put together."""
         arrays = (leaf for leaf in jax.tree.leaves(state) if eqx.is_array(leaf))
         data = [leaf if key_kind(leaf) is None else jr.key_data(leaf) for leaf in arrays]
@@ -106,7 +105,7 @@ class StaticTraining:
         packed = [put_together([data[i] for i in group]) for group in self.groups]
         return packed + [leaf for i, leaf in enumerate(data) if i not in small]
 
-    def unpack(self, arrays: list[Array]) -> TrainState:
+    def unpack(self, arrays: list[Array]) -> State:
         """The state with these arrays."""
         data: dict[int, Array] = {}
         for group, array in zip(self.groups, arrays, strict=False):
@@ -118,7 +117,7 @@ class StaticTraining:
         rest = iter([leaf if kind is None else jr.wrap_key_data(leaf, impl=kind) for leaf, kind in kinds])
         return jax.tree.unflatten(self.structure, [next(rest) if leaf is None else leaf for leaf in self.others])
 
-    def behavior(self, state: TrainState) -> Behavior:
+    def behavior(self, state: State) -> Behavior:
         """How to act on one environment: at random in the warm-up."""
         return uniform_behavior(state.env.action_space) if self.is_warmup else self.algorithm.behavior(state)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -40,11 +40,11 @@ Policy = TypeVar("Policy", bound=AbstractPolicy)  # of the algorithm's role
 
 
 @register(name="algorithm.OffPolicyState")
-class OffPolicyState(eqx.Module):
+class OffPolicyState(eqx.Module, Generic[Learner]):
     """Everything training needs."""
 
     env: AbstractEnv
-    learner: AbstractLearner
+    learner: Learner
     buffer: Buffer
     priorities: Priorities | None  # None for uniform replay
     rollout: Rollout
@@ -57,7 +57,7 @@ class OffPolicyState(eqx.Module):
         return self.learner.policy
 
 
-class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState], Generic[Learner, Policy]):
+class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState[Learner]], Generic[Learner, Policy]):
     """Subclasses are settings, an exploring action and an update of the learner from one batch.
 
     The settings here mean the same in all of them. A policy with a memory learns from sequences of `burn_in +
@@ -137,7 +137,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState], Generic[Learner, Poli
     def warmup_rollouts(self) -> int:
         return max(-(-self.learning_starts // self.steps_per_iteration), -(-self.n_step // self.num_steps))
 
-    def begin(self, env: AbstractEnv, policy: AbstractPolicy, *, key: Key[Array, ""]) -> OffPolicyState:
+    def begin(self, env: AbstractEnv, policy: AbstractPolicy, *, key: Key[Array, ""]) -> OffPolicyState[Learner]:
         check_fits(self, env, policy)
         if is_stateful(policy) and (self.n_step > 1 or self.priority_exponent > 0):
             raise ValueError(
@@ -151,7 +151,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState], Generic[Learner, Poli
                 f"sequence_length = {self.window_length(policy)} steps are there after {least}. Set learning_starts={least}."
             )
         key, key_start, key_learner = jr.split(key, 3)
-        learner = self.init_learner(policy, key=key_learner)
+        learner = self.init_learner(cast(Policy, policy), key=key_learner)
         rollout = start(env, policy, self.num_envs, key=key_start)
 
         def block() -> Transition:
@@ -163,10 +163,10 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState], Generic[Learner, Poli
         iteration = jnp.zeros((), jnp.int32)
         return OffPolicyState(env, learner, buffer, priorities, rollout, reward_scale, key, iteration)
 
-    def behavior(self, state: OffPolicyState) -> Behavior:
+    def behavior(self, state: OffPolicyState[Learner]) -> Behavior:
         return self.explore(state.learner, state.iteration)
 
-    def store(self, state: OffPolicyState, transitions: Transition) -> OffPolicyState:
+    def store(self, state: OffPolicyState[Learner], transitions: Transition) -> OffPolicyState[Learner]:
         """With transitions in the buffer, and in all running statistics."""
         buffer, priorities, reward_scale = state.buffer.extend(transitions), state.priorities, state.reward_scale
         if priorities is not None:
@@ -181,7 +181,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState], Generic[Learner, Poli
         )
 
     def draw(
-        self, state: OffPolicyState, priorities: Priorities | None, *, key: Key[Array, ""]
+        self, state: OffPolicyState[Learner], priorities: Priorities | None, *, key: Key[Array, ""]
     ) -> tuple[Int[Array, " items"], ReplayBatch]:
         """What one update learns from, and where in the buffer it lies."""
         length, size, buffer = self.window_length(state.policy), self.num_windows(state.policy), state.buffer
@@ -201,8 +201,8 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState], Generic[Learner, Poli
         return items, batch_of_steps(windows, weight, discount=self.discount)
 
     def improve(
-        self, state: OffPolicyState, transitions: Transition, *, key: Key[Array, ""]
-    ) -> tuple[OffPolicyState, dict[str, Array]]:
+        self, state: OffPolicyState[Learner], transitions: Transition, *, key: Key[Array, ""]
+    ) -> tuple[OffPolicyState[Learner], dict[str, Array]]:
         state = self.store(state, transitions)
         arrays, static = eqx.partition(state.learner, eqx.is_array)
 

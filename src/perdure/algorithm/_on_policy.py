@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -101,7 +101,15 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         optimizer_state = self.optimizer().init(split_trainable(policy)[0])
         rollout = start(env, policy, self.num_envs, key=key_start)
         reward_scale = RewardScale(self.num_envs) if self.normalize_reward else None
-        return OnPolicyState(env, policy, optimizer_state, rollout, reward_scale, key, jnp.zeros((), jnp.int32))
+        return OnPolicyState(
+            env,
+            cast(AbstractActorCriticPolicy, policy),
+            optimizer_state,
+            rollout,
+            reward_scale,
+            key,
+            jnp.zeros((), jnp.int32),
+        )
 
     def behavior(self, state: OnPolicyState) -> Behavior:
         policy = state.policy

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from perdure._core import Positive, PositiveInt, UnitInterval, register
-from perdure.policy import AbstractPolicy, AbstractQPolicy
+from perdure.policy import AbstractQPolicy
 
 from ._explore import epsilon_greedy_behavior, linear
 from ._math import apart, descend, parameters_of, polyak, with_parameters
@@ -15,20 +15,19 @@ from ._off_policy import AbstractLearner, AbstractOffPolicy
 from ._replay import ReplayBatch
 from ._rollout import Behavior
 
+Policy = TypeVar("Policy", bound=AbstractQPolicy)
+
 
 @register(name="algorithm.QLearner")
-class QLearner(AbstractLearner):
-    policy: AbstractPolicy
+class QLearner(AbstractLearner, Generic[Policy]):
+    policy: Policy
     target: PyTree
     optimizer_state: PyTree
     updates: Int[Array, ""]  # gradient steps taken
     critics: None = None
 
 
-Policy = TypeVar("Policy", bound=AbstractQPolicy)
-
-
-class AbstractQLearning(AbstractOffPolicy[QLearner, Policy], Generic[Policy]):
+class AbstractQLearning(AbstractOffPolicy[QLearner[Policy], Policy], Generic[Policy]):
     """Subclasses are targets and a loss."""
 
     learning_rate: Positive = 1e-3
@@ -61,7 +60,7 @@ class AbstractQLearning(AbstractOffPolicy[QLearner, Policy], Generic[Policy]):
                 "Set learning_rate."
             )
 
-    def init_learner(self, policy: Policy, *, key: Key[Array, ""]) -> QLearner:
+    def init_learner(self, policy: Policy, *, key: Key[Array, ""]) -> QLearner[Policy]:
         parameters = parameters_of(policy)
         return QLearner(policy, parameters, self.optimizer().init(parameters), jnp.zeros((), jnp.int32))
 
@@ -70,12 +69,12 @@ class AbstractQLearning(AbstractOffPolicy[QLearner, Policy], Generic[Policy]):
         steps = self.steps_before_learning + iteration * self.steps_per_iteration
         return linear(self.epsilon_start, self.epsilon_end, steps / self.exploration_timesteps)
 
-    def explore(self, learner: QLearner, iteration: Int[Array, ""]) -> Behavior:
+    def explore(self, learner: QLearner[Policy], iteration: Int[Array, ""]) -> Behavior:
         return epsilon_greedy_behavior(learner.policy, self.epsilon(iteration))
 
     def update(
-        self, learner: QLearner, batch: ReplayBatch, iteration: Int[Array, ""], *, key: Key[Array, ""]
-    ) -> tuple[QLearner, dict[str, Array], Float[Array, " batch"]]:
+        self, learner: QLearner[Policy], batch: ReplayBatch, iteration: Int[Array, ""], *, key: Key[Array, ""]
+    ) -> tuple[QLearner[Policy], dict[str, Array], Float[Array, " batch"]]:
         slow = with_parameters(learner.policy, learner.target)
         y = apart(lambda: self.targets(learner.policy, slow, batch), iteration)
 

@@ -22,7 +22,7 @@ from perdure.policy import (
 class PolicyRole:
     """What an algorithm trains. Algorithms of one role train each other's policies."""
 
-    policy_class: type[AbstractPolicy]  # a policy has to be of this class
+    policy_class: type  # a policy has to be of this class
     words: str  # what a message calls it
     new_policy: Callable[..., AbstractPolicy]  # `new_policy(env, body_record, *, key, **settings)`: a fresh one
 

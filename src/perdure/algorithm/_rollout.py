@@ -15,7 +15,7 @@ from perdure.env import AbstractEnv, autoreset, reset_where_done
 from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Box, Discrete
 
-Mask = Bool[Array, "..."] | Bool[np.ndarray, "..."] | None  # None: everything is legal
+Mask = Bool[Array, "..."] | None  # None: everything is legal
 
 
 @register(name="algorithm.Transition")

@@ -1,9 +1,8 @@
 """What the loops need to know of an algorithm and of its training state."""
 
-from collections.abc import Callable
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Int, Key
 
 from perdure.env import AbstractEnv
 from perdure.policy import AbstractPolicy
@@ -16,6 +15,8 @@ Metrics = dict[str, Array]
 @runtime_checkable
 class TrainState(Protocol):
     """A training state: one module of arrays that holds everything."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def env(self) -> AbstractEnv: ...
@@ -51,6 +52,3 @@ class Trains(Protocol[State]):
     def store(self, state: State, transitions: Transition) -> State: ...
     def improve(self, state: State, transitions: Transition, *, key: Key[Array, ""]) -> tuple[State, Metrics]: ...
     def iterate(self, state: State) -> tuple[State, Metrics]: ...
-
-
-RunChunk = Callable[[Trains[State], State, Int[Array, ""], Float[Array, ""]], tuple[State, Metrics]]

@@ -40,7 +40,10 @@ def one_of(choices: dict[str, object]) -> Any:
 def one_body() -> Any:
     """The records of bodies as subcommands, each with its own defaults; a record in it that may be None is flags too."""
     named = (
-        Annotated[tyro.conf.AvoidSubcommands[record], tyro.conf.subcommand(kind, default=record())]
+        Annotated[
+            tyro.conf.AvoidSubcommands[record],  # type: ignore[valid-type, misc]
+            tyro.conf.subcommand(kind, default=record()),
+        ]
         for kind, record in BODIES.items()
     )
     return Annotated[functools.reduce(operator.or_, named), tyro.conf.arg(name="")]

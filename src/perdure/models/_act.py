@@ -3,10 +3,13 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from perdure.policy import AbstractDeterministicPolicy, AbstractPolicy
+
+Mask = Bool[Array, "..."] | Bool[np.ndarray, "..."] | None
 
 
 @eqx.filter_jit
@@ -14,7 +17,7 @@ def act(
     policy: AbstractPolicy,
     observation: PyTree,
     policy_state: PyTree,
-    mask: Bool[Array, "..."] | None,
+    mask: Mask,
     key: Key[Array, ""] | None,
     exploration_noise: Float[Array, ""],
     *,
@@ -26,9 +29,7 @@ def act(
     with normal noise of deviation `exploration_noise`.
     """
 
-    def one(
-        observation: PyTree, policy_state: PyTree, mask: Bool[Array, "..."] | None, key: Key[Array, ""] | None
-    ) -> tuple[PyTree, PyTree]:
+    def one(observation: PyTree, policy_state: PyTree, mask: Mask, key: Key[Array, ""] | None) -> tuple[PyTree, PyTree]:
         if isinstance(policy, AbstractDeterministicPolicy) and key is not None:
             policy_state, action = policy.normalized_action(policy_state, observation)
             action = jnp.clip(action + exploration_noise * jr.normal(key, action.shape), -1.0, 1.0)

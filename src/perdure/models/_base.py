@@ -146,7 +146,7 @@ class AbstractAgent(ABC):
         settings: Mapping[str, object],
     ) -> AbstractAlgorithm:
         """The algorithm with these settings, and with as many environments as there are."""
-        algorithm, changes = self.algorithm, dict(settings)
+        algorithm, changes = self.algorithm, dict[str, Any](settings)
         fields = [field.name for field in dataclasses.fields(algorithm)]
         if unknown := sorted(changes.keys() - set(fields)):
             close = difflib.get_close_matches(unknown[0], [*fields, "num_episodes", "max_episode_steps"], n=1)
