@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from perdure._core import FileFormatError
+from perdure._core import FileFormatError, ravel, unravel
 
 # The states of optax by the name of their class: what the transformation is called in files, and each of its fields. These
 # names are part of the file format: add, never change. Another spelling of a release of optax is one more row.
@@ -49,17 +49,6 @@ def is_flat(value: Any, parameters: PyTree) -> bool:
     return one and isinstance(value, jax.Array | jax.ShapeDtypeStruct) and shapes != [value.shape]
 
 
-def unraveled(value: Any, parameters: PyTree) -> PyTree:
-    """A vector as the tree of the parameters. The pieces are views of it, or shapes where it is one."""
-    leaves, structure = jax.tree.flatten(parameters)
-    ends = np.cumsum([leaf.size for leaf in leaves])
-    if isinstance(value, jax.ShapeDtypeStruct):
-        return structure.unflatten([jax.ShapeDtypeStruct(leaf.shape, value.dtype) for leaf in leaves])
-    vector = np.asarray(value)
-    pieces = zip(leaves, ends, strict=True)
-    return structure.unflatten([vector[end - leaf.size : end].reshape(leaf.shape) for leaf, end in pieces])
-
-
 class _Names:
     """The name of each transformation in turn; the second of one kind is `schedule_2`."""
 
@@ -91,7 +80,9 @@ def portable(state: Any, parameters: PyTree, names: _Names | None = None) -> dic
 def _portable_field(value: Any, parameters: PyTree) -> Any:
     if holds_states(value):
         return portable(value, parameters)
-    return unraveled(value, parameters) if is_flat(value, parameters) else value
+    if not is_flat(value, parameters):
+        return value
+    return unravel(value if isinstance(value, jax.ShapeDtypeStruct) else np.asarray(value), parameters)
 
 
 def restored(blank: Any, parameters: PyTree, form: Mapping[str, Any], names: _Names | None = None) -> Any:
@@ -116,7 +107,7 @@ def _restored_field(blank: Any, parameters: PyTree, value: Any) -> Any:
     if holds_states(blank):
         return restored(blank, parameters, value)
     if is_flat(blank, parameters):
-        return jax.numpy.concatenate([jax.numpy.ravel(leaf) for leaf in jax.tree.leaves(value)])
+        return ravel(value)
     return value
 
 
