@@ -76,6 +76,7 @@ from ._registry import (
     register as register,
     registered_classes as registered_classes,
     retired as retired,
+    steps_of as steps_of,
     version_of as version_of,
 )
 from ._rules import (
