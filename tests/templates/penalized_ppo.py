@@ -28,7 +28,7 @@ class PenalizedPPO(AbstractOnPolicy):
     | beta | `penalty`, fixed | eq. 8 |
     """
 
-    name: ClassVar = "penalized-ppo"
+    name: ClassVar[str] = "penalized-ppo"
     target_kl: ClassVar[None] = None
 
     learning_rate: Positive = 1e-3

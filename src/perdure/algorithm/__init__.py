@@ -24,6 +24,12 @@ from ._catalogue import (
     name_of_algorithm as name_of_algorithm,
     registered_algorithms as registered_algorithms,
 )
+from ._critics import (
+    Critics as Critics,
+    DeterministicLearner as DeterministicLearner,
+    new_critics as new_critics,
+    values_of as values_of,
+)
 from ._ddpg import DDPG as DDPG
 from ._discrete_sac import DiscreteSAC as DiscreteSAC
 from ._dqn import DQN as DQN
@@ -52,6 +58,7 @@ from ._off_policy import AbstractLearner as AbstractLearner, AbstractOffPolicy a
 from ._on_policy import AbstractOnPolicy as AbstractOnPolicy
 from ._ppo import PPO as PPO
 from ._priorities import Priorities as Priorities
+from ._q_learning import AbstractQLearning as AbstractQLearning, QLearner as QLearner
 from ._qrdqn import QRDQN as QRDQN
 from ._reinforce import REINFORCE as REINFORCE
 from ._replay import ReplayBatch as ReplayBatch, n_step as n_step
@@ -65,6 +72,7 @@ from ._role import (
 )
 from ._rollout import Behavior as Behavior, Rollout as Rollout, Transition as Transition
 from ._sac import SAC as SAC
+from ._soft import AbstractSoftActorCritic as AbstractSoftActorCritic, SoftLearner as SoftLearner
 from ._td3 import TD3 as TD3
 from ._tqc import TQC as TQC
 from ._training import TrainState as TrainState

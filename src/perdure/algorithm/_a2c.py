@@ -31,7 +31,7 @@ class A2C(AbstractOnPolicy):
     gradient's norm is clipped; no entropy bonus by default.
     """
 
-    name: ClassVar = "a2c"
+    name: ClassVar[str] = "a2c"
 
     num_epochs: ClassVar[int] = 1
     num_minibatches: ClassVar[int] = 1

@@ -13,7 +13,7 @@ from ._explore import noisy_behavior
 from ._math import apart, descend, parameters_of, polyak, td_target, with_parameters
 from ._off_policy import AbstractOffPolicy
 from ._replay import ReplayBatch
-from ._role import DETERMINISTIC
+from ._role import DETERMINISTIC, PolicyRole
 from ._rollout import Behavior
 
 
@@ -35,8 +35,8 @@ class DDPG(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy])
     critic at its first layer, as in Stable-Baselines3.
     """
 
-    role: ClassVar = DETERMINISTIC
-    name: ClassVar = "ddpg"
+    role: ClassVar[PolicyRole] = DETERMINISTIC
+    name: ClassVar[str] = "ddpg"
 
     learning_rate: Positive = 1e-3
     exploration_noise: NonNegative = 0.1  # standard deviation while exploring, of actions normalised to [-1, 1]

@@ -15,7 +15,7 @@ from perdure.space import Discrete
 from ._critics import Critics, new_critics, values_of
 from ._math import td_target, value_of
 from ._replay import ReplayBatch
-from ._role import SOFT
+from ._role import SOFT, PolicyRole
 from ._rollout import Mask
 from ._soft import AbstractSoftActorCritic, Noise, Soft
 
@@ -37,8 +37,8 @@ class DiscreteSAC(AbstractSoftActorCritic):
     mask bars actions, sums run over the legal ones.
     """
 
-    role: ClassVar = SOFT
-    name: ClassVar = "discrete-sac"
+    role: ClassVar[PolicyRole] = SOFT
+    name: ClassVar[str] = "discrete-sac"
 
     def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
         if not isinstance(policy.action_space, Discrete):

@@ -11,7 +11,7 @@ from perdure.policy import AbstractQPolicy
 from ._math import best_action, td_target, value_of
 from ._q_learning import AbstractQLearning
 from ._replay import ReplayBatch
-from ._role import Q
+from ._role import PolicyRole, Q
 
 
 @register(name="algorithm.DQN")
@@ -33,8 +33,8 @@ class DQN(AbstractQLearning[AbstractQPolicy]):
     error; Adam instead of RMSProp; `num_updates` updates after every `num_steps` steps of each environment.
     """
 
-    role: ClassVar = Q
-    name: ClassVar = "dqn"
+    role: ClassVar[PolicyRole] = Q
+    name: ClassVar[str] = "dqn"
 
     double: bool = True  # the target's action is chosen by the network and valued by its copy
 

@@ -20,7 +20,7 @@ from ._evaluate import Evaluation, RolloutBatch, evaluate, flatten
 from ._fits import check_fits
 from ._math import gae, gradient_step
 from ._reward_scale import RewardScale
-from ._role import ACTOR_CRITIC
+from ._role import ACTOR_CRITIC, PolicyRole
 from ._rollout import Behavior, Mask, Rollout, Transition, start
 from ._shuffle import permutation
 
@@ -53,7 +53,7 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
     in order (see `evaluate`). Nothing else depends on the kind of policy.
     """
 
-    role: ClassVar = ACTOR_CRITIC
+    role: ClassVar[PolicyRole] = ACTOR_CRITIC
 
     learning_rate: eqx.AbstractVar[float]
     anneal_timesteps: eqx.AbstractVar[int | None]  # environment steps over which the learning rate falls to zero

@@ -33,7 +33,7 @@ class PPO(AbstractOnPolicy):
     the rest of the iteration's updates are left out, where Stable-Baselines3 allows 1.5 times that number.
     """
 
-    name: ClassVar = "ppo"
+    name: ClassVar[str] = "ppo"
 
     learning_rate: Positive = 2.5e-4
     optimizer_name: OptimizerName = "adam"  # adabelief, adam, adamw, lion, nadam, rmsprop or sgd, as optax has them

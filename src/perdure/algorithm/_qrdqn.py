@@ -11,7 +11,7 @@ from perdure.policy import AbstractQuantileQPolicy
 from ._math import best_action, quantile_huber, td_target, value_of
 from ._q_learning import AbstractQLearning
 from ._replay import ReplayBatch
-from ._role import QUANTILE_Q
+from ._role import QUANTILE_Q, PolicyRole
 
 
 @register(name="algorithm.QRDQN")
@@ -31,8 +31,8 @@ class QRDQN(AbstractQLearning[AbstractQuantileQPolicy]):
     Departure: updates a step and the schedule of epsilon are those of `DQN`, so that the two compare.
     """
 
-    role: ClassVar = QUANTILE_Q
-    name: ClassVar = "qrdqn"
+    role: ClassVar[PolicyRole] = QUANTILE_Q
+    name: ClassVar[str] = "qrdqn"
 
     def targets(
         self, policy: AbstractQuantileQPolicy, target: AbstractQuantileQPolicy, batch: ReplayBatch

@@ -31,7 +31,7 @@ class REINFORCE(AbstractOnPolicy):
     so that one learning rate suits rewards of any size.
     """
 
-    name: ClassVar = "reinforce"
+    name: ClassVar[str] = "reinforce"
 
     num_epochs: ClassVar[int] = 1
     num_minibatches: ClassVar[int] = 1

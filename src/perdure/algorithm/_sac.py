@@ -11,7 +11,7 @@ from perdure.policy import AbstractSACPolicy
 from ._critics import Critics, check_continuous, new_critics, values_of
 from ._math import td_target
 from ._replay import ReplayBatch
-from ._role import SOFT
+from ._role import SOFT, PolicyRole
 from ._soft import AbstractSoftActorCritic, Noise, Soft, sampled
 
 
@@ -32,8 +32,8 @@ class SAC(AbstractSoftActorCritic):
     Departures: none of the mathematics; the temperature's gradient is that of the authors' code, see `temperature_step`.
     """
 
-    role: ClassVar = SOFT
-    name: ClassVar = "sac"
+    role: ClassVar[PolicyRole] = SOFT
+    name: ClassVar[str] = "sac"
 
     def new_critics(self, policy: AbstractSACPolicy, *, key: Key[Array, ""]) -> Critics:
         check_continuous(self, policy)

@@ -16,7 +16,7 @@ from ._explore import noisy_behavior
 from ._math import apart, descend, parameters_of, polyak, td_target, with_parameters
 from ._off_policy import AbstractOffPolicy
 from ._replay import ReplayBatch
-from ._role import DETERMINISTIC
+from ._role import DETERMINISTIC, PolicyRole
 from ._rollout import Behavior
 
 
@@ -37,8 +37,8 @@ class TD3(AbstractOffPolicy[DeterministicLearner, AbstractDeterministicPolicy]):
     `policy_loss` is zero.
     """
 
-    role: ClassVar = DETERMINISTIC
-    name: ClassVar = "td3"
+    role: ClassVar[PolicyRole] = DETERMINISTIC
+    name: ClassVar[str] = "td3"
 
     learning_rate: Positive = 1e-3
     exploration_noise: NonNegative = 0.1  # standard deviation while exploring

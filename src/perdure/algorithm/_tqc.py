@@ -12,7 +12,7 @@ from perdure.policy import AbstractSACPolicy
 from ._critics import Critics, check_continuous, new_critics, values_of
 from ._math import quantile_huber, td_target
 from ._replay import ReplayBatch
-from ._role import SOFT
+from ._role import SOFT, PolicyRole
 from ._soft import AbstractSoftActorCritic, Noise, Soft, sampled
 
 
@@ -34,8 +34,8 @@ class TQC(AbstractSoftActorCritic):
     Departure: two critics instead of five, as in sb3-contrib.
     """
 
-    role: ClassVar = SOFT
-    name: ClassVar = "tqc"
+    role: ClassVar[PolicyRole] = SOFT
+    name: ClassVar[str] = "tqc"
 
     num_critics: PositiveInt = 2
     num_quantiles: PositiveInt = 25
