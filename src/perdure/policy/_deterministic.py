@@ -79,16 +79,9 @@ class DeterministicPolicy(Role, _Made, init=False):
         key_body, key_network = jr.split(key)
         observation_space, action_space = spaces_of(env)
         actions = check_bounded(action_space, cls.__name__)
-        built, (sizes, activation, initialization) = body.built(observation_space, cls.usual, key=key_body)
-        network = MLP(
-            built.size,
-            actions.flat_size,
-            sizes,
-            activation,
-            final_activation=jnp.tanh,
-            initialization=initialization,
-            final_gain=0.01,
-            key=key_network,
+        built, heads = body.built(observation_space, cls.usual, key=key_body)
+        network = heads.network(
+            built.size, actions.flat_size, final_activation=jnp.tanh, final_gain=0.01, key=key_network
         )
         return cls.of(built, network, actions, observation_space=observation_space)
 
