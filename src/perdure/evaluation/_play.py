@@ -114,7 +114,7 @@ def mask_rows(port: PlayedPort, mask: Any, count: int) -> np.ndarray:
     return np.ones((count, *port.shape), bool) if mask is None else np.asarray(mask, bool)
 
 
-def observed(sign: PlayedSignature, batch: Any, observation: Any, memory: Arrays, random: Random) -> Arrays:
+def observed(sign: PlayedSignature, batch: Batch, observation: Any, memory: Arrays, random: Random) -> Arrays:
     """The rows that a program is asked with; noise is drawn anew at every step."""
     parts = iter(flatten_value(batch.observation_space, observation))
     rows = {}
@@ -128,7 +128,7 @@ def observed(sign: PlayedSignature, batch: Any, observation: Any, memory: Arrays
     return rows
 
 
-def wave(sign: PlayedSignature, act: Act, batch: Any, kept: Kept, seed: int) -> np.ndarray:
+def wave(sign: PlayedSignature, act: Act, batch: Batch, kept: Kept, seed: int) -> np.ndarray:
     """One episode in each environment; their returns."""
     count, random = batch.num_envs, np.random.default_rng(seed)
     memory = {name: np.repeat(x[None], count, 0) for name, x in sign.initial_state.items()}
