@@ -22,7 +22,7 @@ from ._signature import Port, Signature, signature
 class Program:
     """`plain` is what the policy computes, `graph` the same with the guard, if there is one.
 
-    In another precision than float32 both compute what is written, which is near to the policy (`_precision`).
+    In another precision than float32 both compute what is written, which is near to the policy (`perdure.export.precision`).
     """
 
     signature: Signature
