@@ -19,7 +19,13 @@ def test_a_model_is_imported_and_the_command_says_what_it_is(tmp_path):
     statistics = DATA / "sb3" / "a2c_Hopper-v3.vecnormalize.pkl"
     done = perdure("import", "sb3", model, "--vecnormalize", statistics, "--out", "hopper", cwd=tmp_path)
     printed = " ".join(done.stdout.split())
-    for text in ("A2C", "StatelessActorCriticPolicy", "1.3.1a2", "Box(-inf, inf, (11,), float32)", "policy.optimizer.pth"):
+    for text in (
+        "A2C",
+        "StatelessActorCriticPolicy",
+        "1.3.1a2",
+        "Box(-inf, inf, (11,), float32)",
+        "policy.optimizer.pth",
+    ):
         assert text in printed
     policy = load_policy(tmp_path / "hopper/policy.safetensors")
     assert policy.name == "StatelessActorCriticPolicy"

@@ -16,7 +16,9 @@ import pytest
 from perdure._core import FileFormatError, describe, leaf_to_numpy, leaves_with_paths, rebuild, split_trainable
 from perdure.checkpoint import load_policy, save_policy
 from perdure.export.program import lower
+from perdure.export.proof._observations import make_inputs
 from perdure.graph import Graph, GraphFunction, Step, Tensor, constant, emit, interpret, name_tensors, without_batch
+from tests.support.export.comparison import graph_of
 from tests.support.policy_kinds import KINDS, make, some_slow
 
 F = np.float32
@@ -173,3 +175,37 @@ def test_a_description_that_is_no_graph_is_refused_by_step_and_name():
 def test_it_says_what_it_takes():
     with pytest.raises(TypeError, match="got 2 arrays, but takes 1: x"):
         GraphFunction.from_graph(layer())(np.ones(2, F), np.ones(2, F))
+
+
+def with_graph_for_trunk(policy):
+    trunk = policy.body.trunk
+    graph = graph_of(trunk, {"features": (trunk.layers[0].weight.shape[1:], F)}, trunk)
+    return eqx.tree_at(lambda p: p.body.trunk, policy, GraphFunction.from_graph(without_batch(graph)))
+
+
+def test_it_stands_where_the_trunk_of_a_policy_stands(tmp_path):
+    policy = make("gru actor-critic")
+    other = with_graph_for_trunk(policy)
+    assert other.body.trunk.out_size == policy.body.trunk.out_size
+    state, observation = policy.reset(key=jax.random.key(0)), policy.observation_space.sample(key=jax.random.key(1))
+    want, got = policy.evaluate(state, observation, None), other.evaluate(state, observation, None)
+    np.testing.assert_allclose(got[1].logits, want[1].logits, rtol=1e-5, atol=1e-6)
+    save_policy(tmp_path / "policy", other)
+    again = load_policy(tmp_path / "policy.safetensors")
+    assert eqx.tree_equal(other, again)
+    slopes = eqx.filter_grad(lambda p: p.evaluate(state, observation, None)[2])(again)
+    own = eqx.filter_grad(lambda p: p.evaluate(state, observation, None)[2])(policy)
+    layers = [layer.weight for layer in own.body.trunk.layers]
+    mine = [x for x in slopes.body.trunk.weights.values() if x.ndim == 2]
+    assert len(mine) == len(layers)
+    for slope, layer in zip(mine, layers, strict=True):
+        np.testing.assert_allclose(slope, layer, rtol=1e-4, atol=1e-6)
+
+
+def test_a_policy_with_a_graph_in_it_is_exported_as_any_other():
+    policy = make("gru actor-critic")
+    other = with_graph_for_trunk(policy)
+    program, twin = lower(policy), lower(other)
+    rows = make_inputs(policy, program.signature, 50, 0)
+    want, got = interpret(program.graph, rows), interpret(twin.graph, rows)
+    np.testing.assert_array_equal(got["action"], want["action"])

@@ -3,9 +3,6 @@
 `python -m pytest -m reliability` runs a reduced number of cases, `PERDURE_RELIABILITY=full` before it all of them.
 """
 
-import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,13 +50,3 @@ def checkpoint(small, tmp_path) -> Path:
     """A small checkpoint."""
     write(tmp_path / "saved", small, config=False, force=False)
     return tmp_path / "saved"
-
-
-@pytest.fixture
-def quick_path(tmp_path) -> Iterator[Path]:
-    """As `tmp_path`, in memory where the system offers it: for tests of what is called, not of the disk."""
-    if not os.access("/dev/shm", os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        yield Path(folder)

@@ -54,6 +54,7 @@ from ._json import (
     loads_json as loads_json,
     readable as readable,
 )
+from ._leaf_order import leaf_order as leaf_order, ravel as ravel, unravel as unravel
 from ._leaves import (
     describe_leaf as describe_leaf,
     is_stored as is_stored,
@@ -75,6 +76,7 @@ from ._registry import (
     register as register,
     registered_classes as registered_classes,
     retired as retired,
+    steps_of as steps_of,
     version_of as version_of,
 )
 from ._rules import (

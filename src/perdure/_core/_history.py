@@ -108,20 +108,39 @@ def removed(*fields: str) -> Upgrade:
     return upgrade
 
 
+class Renamed(NamedTuple):
+    """Fields by their old names, with the new ones."""
+
+    names: Mapping[str, str]
+
+    def __call__(self, instance: Instance) -> Instance:
+        if missing := self.names.keys() - instance.fields.keys():
+            raise KeyError(min(missing))
+        fields = {self.names.get(name, name): node for name, node in instance.fields.items()}
+        return dataclasses.replace(instance, fields=fields)
+
+
 def renamed(**fields: str) -> Upgrade:
     """Fields by their old names, with the new ones: `renamed(w="weight")`."""
-
-    def upgrade(instance: Instance) -> Instance:
-        if missing := fields.keys() - instance.fields.keys():
-            raise KeyError(min(missing))
-        return dataclasses.replace(instance, fields={fields.get(n, n): node for n, node in instance.fields.items()})
-
-    return upgrade
+    return Renamed(fields)
 
 
-def reordered() -> Upgrade:
-    """The same fields in another order, which is that of the leaves. They are found by name; this says it was meant."""
-    return lambda instance: instance
+class Reordered(NamedTuple):
+    """The same fields in another order than `former`."""
+
+    former: tuple[str, ...]
+
+    def __call__(self, instance: Instance) -> Instance:
+        return instance
+
+
+def reordered(*former: str) -> Upgrade:
+    """The same fields in another order, which is that of the leaves; `former` are the names in the order of before.
+
+    Arrays are found by name whatever the order. Without `former` the sums of training over all parameters are in the new order,
+    so that a training goes on with other last bits; with it they stay as they were (see `_leaf_order`).
+    """
+    return Reordered(former)
 
 
 def changed(**functions: Callable[[np.ndarray], Any]) -> Upgrade:

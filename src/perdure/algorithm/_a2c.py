@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from perdure._core import NonNegative, Positive, PositiveInt, UnitInterval, register
 
 from ._evaluate import Evaluation, RolloutBatch
-from ._math import normalize, policy_gradient_loss
+from ._math import clip_by_global_norm, normalize, policy_gradient_loss
 from ._on_policy import AbstractOnPolicy
 
 
@@ -53,7 +53,7 @@ class A2C(AbstractOnPolicy):
     def optimizer(self) -> optax.GradientTransformation:
         schedule = self.learning_rate_schedule()
         rms = optax.rmsprop(schedule, decay=self.rms_decay, eps=1e-5, eps_in_sqrt=False)
-        return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), rms)
+        return optax.chain(clip_by_global_norm(self.max_gradient_norm), rms)
 
     def loss(
         self, new: Evaluation, batch: RolloutBatch, iteration: Int[Array, ""]

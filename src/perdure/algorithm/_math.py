@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from perdure._core import NameRule, split_trainable
+from perdure._core import NameRule, leaf_order, ravel, split_trainable, unravel
 from perdure.network import fold_biases
 
 Module = TypeVar("Module")  # or a tuple of modules
@@ -175,4 +175,31 @@ def new_optimizer(
     optimizer = OPTIMIZERS[name](learning_rate, **settings)
     if max_gradient_norm is None:
         return optimizer
-    return optax.chain(optax.clip_by_global_norm(max_gradient_norm), optimizer)
+    return optax.chain(clip_by_global_norm(max_gradient_norm), optimizer)
+
+
+def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
+    """`optax.clip_by_global_norm`, whose last bit does not depend on the order of a class's fields (see `leaf_order`)."""
+    clip = optax.clip_by_global_norm(max_norm)
+
+    def update(gradient: PyTree, state: PyTree, parameters: PyTree = None) -> tuple[PyTree, PyTree]:
+        leaves, structure = jax.tree.flatten(gradient)
+        order = leaf_order(gradient)
+        clipped, state = clip.update([leaves[place] for place in order], state)
+        places = dict(zip(order, clipped, strict=True))
+        return structure.unflatten([places[place] for place in range(len(leaves))]), state
+
+    return optax.GradientTransformation(clip.init, update)
+
+
+def flattened(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """An optimiser on one vector of all parameters, which is one kernel: `optax.flatten`, in the order of `ravel`."""
+
+    def init(parameters: PyTree) -> PyTree:
+        return optimizer.init(ravel(parameters))
+
+    def update(gradient: PyTree, state: PyTree, parameters: PyTree = None) -> tuple[PyTree, PyTree]:
+        updates, state = optimizer.update(ravel(gradient), state, None if parameters is None else ravel(parameters))
+        return unravel(updates, gradient), state
+
+    return optax.GradientTransformation(init, update)

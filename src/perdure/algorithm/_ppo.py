@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from perdure._core import NonNegative, Positive, PositiveInt, UnitInterval, register
 
 from ._evaluate import Evaluation, RolloutBatch
-from ._math import OptimizerName, new_optimizer, normalize
+from ._math import OptimizerName, flattened, new_optimizer, normalize
 from ._on_policy import AbstractOnPolicy
 
 
@@ -75,7 +75,7 @@ class PPO(AbstractOnPolicy):
         optimizer = new_optimizer(
             self.optimizer_name, self.learning_rate_schedule(), self.max_gradient_norm, **settings
         )
-        return optax.flatten(optimizer)  # one array, one kernel
+        return flattened(optimizer)
 
     def clip_at(self, iteration: Int[Array, ""]) -> float | Float[Array, ""]:
         """`clip`, or what is left of it."""

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from perdure._core import NonNegative, Positive, PositiveInt, UnitInterval, register
 
 from ._evaluate import Evaluation, RolloutBatch
-from ._math import normalize, policy_gradient_loss
+from ._math import clip_by_global_norm, normalize, policy_gradient_loss
 from ._on_policy import AbstractOnPolicy
 
 
@@ -50,7 +50,7 @@ class REINFORCE(AbstractOnPolicy):
 
     def optimizer(self) -> optax.GradientTransformation:
         adam = optax.adam(self.learning_rate_schedule())
-        return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), adam)
+        return optax.chain(clip_by_global_norm(self.max_gradient_norm), adam)
 
     def loss(
         self, new: Evaluation, batch: RolloutBatch, iteration: Int[Array, ""]

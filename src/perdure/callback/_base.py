@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from perdure.env import AbstractEnv
+from perdure.env.adapter import HostEnv
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -22,7 +25,7 @@ class Record:
     ended: Float[np.ndarray, "iterations 2"]  # of each: episodes that ended, sum of their returns; empty in `on_end`
     algorithm: Any  # what trains: settings and mathematics
     state: Any  # the training state; `state.policy` acts
-    host_env: Any  # the host environment that is trained on; None for a native one
+    host_env: HostEnv | None  # the host environment that is trained on; None for a native one
 
 
 class AbstractCallback:
@@ -40,7 +43,7 @@ class AbstractCallback:
         """
         return False
 
-    def new_env(self, record: Record) -> Any:
+    def new_env(self, record: Record) -> AbstractEnv | None:
         """An environment to go on with in place of `record.state.env`, or None: asked after `on_start` and `on_chunk`.
 
         It may differ in the values of arrays alone, or all is compiled anew. Training on a host environment takes none.

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from perdure._core import check_counts
+from perdure.env import AbstractEnv
 from perdure.env.adapter import HostSpec
 
 from ._base import AbstractCallback, Record
 
 
-def way_to(env: Any, field: str) -> tuple[str, ...]:
+def way_to(env: AbstractEnv, field: str) -> tuple[str, ...]:
     """The attributes that lead from `env` to a number of it or of what it wraps; the outermost of that name.
 
     Parts before a dot are followed as they are: `env.env.length` is that of what is wrapped twice.
@@ -31,7 +32,8 @@ def way_to(env: Any, field: str) -> tuple[str, ...]:
             "the environment's own means."
         )
     *parts, name = field.split(".")
-    inner, way, known = env, list[str](), list[str]()
+    inner: object = env
+    way, known = list[str](), list[str]()
     for part in parts:
         inner = getattr(inner, part, None)
         way.append(part)
@@ -49,12 +51,12 @@ def way_to(env: Any, field: str) -> tuple[str, ...]:
     raise ValueError(f"{env.name} has no field {field!r}. It has {', '.join(known) or 'no number there'}.")
 
 
-def follow(env: Any, way: Sequence[str]) -> Any:
+def follow(env: AbstractEnv, way: Sequence[str]) -> Any:
     """What the attributes lead to, one after the other."""
     return reduce(getattr, way, env)
 
 
-def with_field(env: Any, field: str, value: float) -> Any:
+def with_field(env: AbstractEnv, field: str, value: float) -> AbstractEnv:
     """The environment with one field changed to an array of float32; see `way_to`.
 
     Raises: ValueError for a value that is not finite.
@@ -79,7 +81,7 @@ class AbstractCurriculum(AbstractCallback):
     def values(self, record: Record) -> Mapping[str, float]:
         """The fields and what they should be now."""
 
-    def new_env(self, record: Record) -> Any:
+    def new_env(self, record: Record) -> AbstractEnv:
         env = record.state.env
         for field, value in self.values(record).items():
             env = with_field(env, field, value)

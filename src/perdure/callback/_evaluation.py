@@ -1,7 +1,7 @@
 """Evaluation while training, and the best policy so far."""
 
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from perdure._core import check_counts, owned
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv, HostSpec
 from perdure.evaluation import evaluate
-from perdure.policy import check_same_spaces
+from perdure.policy import AbstractPolicy, check_same_spaces
 
 from ._base import AbstractCallback, Record
 
@@ -22,7 +22,7 @@ class Evaluated(NamedTuple):
     mean_return: float
 
 
-def check_is_another(env: Any, record: Record) -> None:
+def check_is_another(env: AbstractEnv | HostEnv, record: Record) -> None:
     """Check that a host environment is not the one that is trained on, which stands where the training state says.
 
     Raises: ValueError if it is: every episode played on it would tear one of the training's apart.
@@ -64,7 +64,7 @@ class EvalCallback(AbstractCallback):
         self.env, self.frequency, self.num_episodes, self.path = env, frequency, num_episodes, path
         self.key = jr.key(0) if key is None else key
         self.history: list[Evaluated] = []
-        self.best_policy: Any = None
+        self.best_policy: AbstractPolicy | None = None
         self.best_return = float("-inf")
 
     def on_start(self, record: Record) -> None:
@@ -77,7 +77,7 @@ class EvalCallback(AbstractCallback):
         self.history.append(Evaluated(record.step, mean))
         if mean > self.best_return:
             self.best_return = mean
-            self.best_policy = owned(policy)  # training goes on in the memory of its state
+            self.best_policy = best = owned(policy)  # training goes on in the memory of its state
             if self.path is not None:
-                self.best_policy.serialize(self.path)
+                best.serialize(self.path)
         return False

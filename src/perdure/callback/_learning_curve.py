@@ -45,7 +45,7 @@ class LearningCurve(AbstractCallback):
         self._write(row)
         return False
 
-    def _write(self, row: Mapping[str, Any]) -> None:
+    def _write(self, row: Mapping[str, object]) -> None:
         if self._writer is None:
             self._writer = csv.DictWriter(self._file, list(row))
             self._writer.writeheader()

@@ -3,19 +3,19 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random as jr
-from jaxtyping import Array, Key, UInt8
+from jaxtyping import Array, Key, PyTree, UInt8
 
-from perdure._core import check_counts, import_extra
+from perdure._core import Action, Observation, check_counts, import_extra
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv, can_draw, draw
-from perdure.policy import check_same_spaces
+from perdure.policy import AbstractPolicy, check_same_spaces
 
 from ._base import AbstractCallback, Record
 from ._evaluation import check_is_another
@@ -36,7 +36,7 @@ class RecordVideos(AbstractCallback):
     def __init__(
         self,
         dirpath: str | Path,
-        env: Any,
+        env: object,
         *,
         frequency: int = 10_000,
         max_steps: int = 500,
@@ -45,8 +45,7 @@ class RecordVideos(AbstractCallback):
     ):
         import_extra("imageio_ffmpeg", "video")
         check_counts(frequency=frequency, max_steps=max_steps, fps=fps)
-        if not isinstance(env, AbstractEnv | HostEnv):
-            env = HostEnv(env)
+        env = env if isinstance(env, AbstractEnv | HostEnv) else HostEnv(env)
         if isinstance(env, AbstractEnv) and not can_draw(env):
             raise ValueError(f"There are no pictures of {env.name}, only of the classic control tasks.")
         if isinstance(env, HostEnv) and env.envs.render_mode != "rgb_array":
@@ -64,19 +63,22 @@ class RecordVideos(AbstractCallback):
     def on_chunk(self, record: Record) -> bool:
         self.dirpath.mkdir(parents=True, exist_ok=True)
         path = self.dirpath / f"step-{record.step:09d}.mp4"
-        play = native_frames if isinstance(self.env, AbstractEnv) else host_frames
+        policy, env, limits = record.state.policy, self.env, (self.max_steps, self.key)
+        frames = (
+            native_frames(policy, env, *limits) if isinstance(env, AbstractEnv) else host_frames(policy, env, *limits)
+        )
         imageio = import_extra("imageio", "video")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)  # what is forked becomes ffmpeg at once
             with imageio.get_writer(path, fps=self.fps, macro_block_size=2) as writer:
-                for frame in play(record.state.policy, self.env, self.max_steps, self.key):
+                for frame in frames:
                     writer.append_data(frame)
         self.paths.append(path)
         return False
 
 
 def native_frames(
-    policy: Any, env: AbstractEnv, max_steps: int, key: Key[Array, ""]
+    policy: AbstractPolicy, env: AbstractEnv, max_steps: int, key: Key[Array, ""]
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     """Pictures of one episode."""
     states, length = episode(policy, env, max_steps, key)
@@ -86,12 +88,12 @@ def native_frames(
 
 
 @eqx.filter_jit
-def episode(policy: Any, env: AbstractEnv, max_steps: int, key: Key[Array, ""]) -> tuple[Any, Array]:
+def episode(policy: AbstractPolicy, env: AbstractEnv, max_steps: int, key: Key[Array, ""]) -> tuple[PyTree, Array]:
     """The states of one episode, and how many of them belong to it."""
     key_env, key_policy, key_steps = jr.split(key, 3)
     state, observation = env.reset(key=key_env)
 
-    def step(carry: Any, key: Key[Array, ""]) -> tuple[Any, tuple[Any, Array]]:
+    def step(carry: PyTree, key: Key[Array, ""]) -> tuple[PyTree, tuple[PyTree, Array]]:
         state, observation, policy_state, over = carry
         policy_state, action = policy(policy_state, observation, key=None, action_mask=env.action_mask(state))
         result = env.step(state, action, key=key)
@@ -104,7 +106,7 @@ def episode(policy: Any, env: AbstractEnv, max_steps: int, key: Key[Array, ""]) 
 
 
 def host_frames(
-    policy: Any, env: HostEnv, max_steps: int, key: Key[Array, ""]
+    policy: AbstractPolicy, env: HostEnv, max_steps: int, key: Key[Array, ""]
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     """Pictures of one episode, as the first of the environments renders it."""
     key_env, key_policy = jr.split(key)
@@ -120,7 +122,9 @@ def host_frames(
 
 
 @eqx.filter_jit
-def act(policy: Any, policy_state: Any, observation: Any, mask: Any) -> tuple[Any, Any]:
+def act(
+    policy: AbstractPolicy, policy_state: PyTree, observation: Observation, mask: np.ndarray | Array | None
+) -> tuple[PyTree, Action]:
     """The next states and the best actions of all environments."""
     return jax.vmap(lambda state, x, mask: policy(state, x, key=None, action_mask=mask))(
         policy_state, observation, mask

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from perdure._core import FileFormatError
+from perdure._core import FileFormatError, ravel, unravel
 
 # The states of optax by the name of their class: what the transformation is called in files, and each of its fields. These
 # names are part of the file format: add, never change. Another spelling of a release of optax is one more row.
@@ -49,17 +49,6 @@ def is_flat(value: Any, parameters: PyTree) -> bool:
     return one and isinstance(value, jax.Array | jax.ShapeDtypeStruct) and shapes != [value.shape]
 
 
-def unraveled(value: Any, parameters: PyTree) -> PyTree:
-    """A vector as the tree of the parameters. The pieces are views of it, or shapes where it is one."""
-    leaves, structure = jax.tree.flatten(parameters)
-    ends = np.cumsum([leaf.size for leaf in leaves])
-    if isinstance(value, jax.ShapeDtypeStruct):
-        return structure.unflatten([jax.ShapeDtypeStruct(leaf.shape, value.dtype) for leaf in leaves])
-    vector = np.asarray(value)
-    pieces = zip(leaves, ends, strict=True)
-    return structure.unflatten([vector[end - leaf.size : end].reshape(leaf.shape) for leaf, end in pieces])
-
-
 class _Names:
     """The name of each transformation in turn; the second of one kind is `schedule_2`."""
 
@@ -81,17 +70,23 @@ def portable(state: Any, parameters: PyTree, names: _Names | None = None) -> dic
         name, fields = names.take(state)
         members = {ours: _portable_field(getattr(state, field), parameters) for field, ours in fields.items()}
         return {name: members} if jax.tree.leaves(members) else {}
-    members = state.items() if isinstance(state, dict) else enumerate(state)
-    for key, member in members:
-        inner = portable(member, parameters, None if isinstance(state, dict) else names) if holds_states(member) else {}
-        form |= {str(key): inner} if isinstance(state, dict) else inner
+    is_dict = isinstance(state, dict)
+    for key, member in state.items() if is_dict else enumerate(state):
+        if not holds_states(member):
+            form |= {str(key): member} if jax.tree.leaves(member) else {}
+        elif is_dict:
+            form[str(key)] = portable(member, parameters)
+        else:  # a chain, whose members are told apart by what they are
+            form |= portable(member, parameters, names)
     return form
 
 
 def _portable_field(value: Any, parameters: PyTree) -> Any:
     if holds_states(value):
         return portable(value, parameters)
-    return unraveled(value, parameters) if is_flat(value, parameters) else value
+    if not is_flat(value, parameters):
+        return value
+    return unravel(value if isinstance(value, jax.ShapeDtypeStruct) else np.asarray(value), parameters)
 
 
 def restored(blank: Any, parameters: PyTree, form: Mapping[str, Any], names: _Names | None = None) -> Any:
@@ -107,16 +102,27 @@ def restored(blank: Any, parameters: PyTree, form: Mapping[str, Any], names: _Na
         members = _member(form, name)
         values = {f: _restored_field(getattr(blank, f), parameters, _member(members, o)) for f, o in fields.items()}
         return blank._replace(**values)
-    if isinstance(blank, dict):
-        return {key: restored(member, parameters, _member(form, str(key))) for key, member in blank.items()}
-    return type(blank)(restored(m, parameters, form, names) if holds_states(m) else m for m in blank)
+    is_dict = isinstance(blank, dict)
+
+    def member_at(key: Any, member: Any) -> Any:
+        if not holds_states(member):
+            return _member(form, str(key)) if jax.tree.leaves(member) else member
+        return (
+            restored(member, parameters, _member(form, str(key)))
+            if is_dict
+            else restored(member, parameters, form, names)
+        )
+
+    if is_dict:
+        return {key: member_at(key, member) for key, member in blank.items()}
+    return type(blank)(member_at(i, member) for i, member in enumerate(blank))
 
 
 def _restored_field(blank: Any, parameters: PyTree, value: Any) -> Any:
     if holds_states(blank):
         return restored(blank, parameters, value)
     if is_flat(blank, parameters):
-        return jax.numpy.concatenate([jax.numpy.ravel(leaf) for leaf in jax.tree.leaves(value)])
+        return ravel(value)
     return value
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -54,7 +54,7 @@ def export(
 
 
 def calibration_of(
-    metadata: dict[str, Any], targets: list[str], name: str | None
+    metadata: dict[str, object], targets: list[str], name: str | None
 ) -> AbstractEnv | HostEnv | Path | None:
     """What `export` takes for that name; only int8 needs it, so no other target makes an environment.
 

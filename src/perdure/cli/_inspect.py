@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import tyro
 from rich.console import Console
@@ -73,7 +72,7 @@ def show_checkpoints(folder: Path) -> None:
         Console(highlight=False).print(f"[red]broken:[/red] {escape(f'{path}: {why}')}")
 
 
-def show(title: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+def show(title: str, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
     """Print a table; without columns, one of two columns and no head."""
     table = Table(title=title, show_header=bool(columns))
     for column in columns or ("", ""):

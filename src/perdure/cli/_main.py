@@ -3,7 +3,6 @@
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import tyro
 from rich.console import Console
@@ -35,7 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """A warning as the user needs it: without the line of our code that raised it."""
     Console(stderr=True).print(f"[yellow]warning:[/yellow] {escape(str(message))}", highlight=False)
 

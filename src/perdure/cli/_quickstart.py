@@ -19,6 +19,7 @@ from perdure.checkpoint import save_policy
 from perdure.env import make
 from perdure.export import export
 from perdure.models import new_policy
+from perdure.policy import AbstractPolicy
 
 from ._answers import answers
 from ._cache import use_compilation_cache
@@ -104,7 +105,7 @@ def run_program(arguments: list[str]) -> str:
     return done.stdout
 
 
-def check_fresh_process(policy: object, path: Path) -> None:
+def check_fresh_process(policy: AbstractPolicy, path: Path) -> None:
     """Compare the actions of the policy here with those of its file, loaded by another process.
 
     Raises: ValueError if they differ.

@@ -7,6 +7,7 @@ from perdure.checkpoint import METADATA, latest, load_policy, load_policy_of, re
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv
 from perdure.models import as_env
+from perdure.policy import AbstractPolicy
 
 POLICY_FILE, CURVE_FILE, SAVES = "policy.safetensors", "learning_curve.csv", "saves"
 
@@ -32,7 +33,7 @@ def is_checkpoint(path: Path) -> bool:
     return (path / METADATA).is_file()
 
 
-def load_run(path: Path) -> tuple[Any, dict[str, Any]]:
+def load_run(path: Path) -> tuple[AbstractPolicy, dict[str, Any]]:
     """The policy, and what `train` wrote beside it (environment, algorithm, settings, steps)."""
     path = saved_path(path)
     if is_checkpoint(path):

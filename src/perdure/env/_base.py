@@ -5,22 +5,22 @@ environment, callers `jax.vmap` over states and keys.
 """
 
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from perdure._core import select
+from perdure._core import Action, Observation, select
 from perdure.space import AbstractSpace
 
-State = Any  # a tree of arrays of fixed shapes and dtypes: a module, a NamedTuple or one array
+State: TypeAlias = PyTree  # a tree of arrays of fixed shapes and dtypes: a module, a NamedTuple or one array
 
 
 class TimeStep(NamedTuple):
     """What one step gives. `observation` is the one that the action led to, also when the episode ends with it."""
 
     state: State
-    observation: Any
+    observation: Observation
     reward: Float[Array, ""]  # float32
     terminated: Bool[Array, ""]  # the task ended: nothing can be earned any more
     truncated: Bool[Array, ""]  # the episode is cut short by a limit that is no part of the task; both flags may be set
@@ -45,14 +45,14 @@ class AbstractEnv(eqx.Module):
         """What `step` takes."""
 
     @abstractmethod
-    def reset(self, *, key: Key[Array, ""]) -> tuple[State, Any]:
+    def reset(self, *, key: Key[Array, ""]) -> tuple[State, Observation]:
         """`(state, observation)` at the start of an episode."""
 
     @abstractmethod
-    def step(self, state: State, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: State, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         """What `action` leads to. Does not reset: after the end of an episode call `autoreset`."""
 
-    def restart(self, state: State, *, key: Key[Array, ""]) -> tuple[State, Any]:
+    def restart(self, state: State, *, key: Key[Array, ""]) -> tuple[State, Observation]:
         """`(state, observation)` of the episode that follows the one which ended in `state`.
 
         As `reset`; an environment with something that outlives an episode, such as running statistics, carries it over
@@ -78,7 +78,7 @@ class AbstractEnv(eqx.Module):
         return self
 
 
-def reset_where_done(step: TimeStep, state: State, observation: Any) -> tuple[State, Any]:
+def reset_where_done(step: TimeStep, state: State, observation: Observation) -> tuple[State, Observation]:
     """`(state, observation)` to act on next: the given first ones if `step` ended an episode, else those of `step`.
 
     On a CPU it is several times faster to draw the first states of a whole rollout at once, with `jax.vmap(env.reset)`
@@ -87,7 +87,7 @@ def reset_where_done(step: TimeStep, state: State, observation: Any) -> tuple[St
     return select(step.terminated | step.truncated, (state, observation), (step.state, step.observation))
 
 
-def autoreset(env: AbstractEnv, step: TimeStep, *, key: Key[Array, ""]) -> tuple[State, Any]:
+def autoreset(env: AbstractEnv, step: TimeStep, *, key: Key[Array, ""]) -> tuple[State, Observation]:
     """`(state, observation)` to act on next: a new episode has begun if `step` ended one.
 
     `step.observation` stays the true successor, which is what values are bootstrapped from (Pardo et al. 2018,

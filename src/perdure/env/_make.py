@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from ._base import AbstractEnv
@@ -60,7 +60,7 @@ def make(name: str, *, max_episode_steps: int | None = None, **settings: Any) ->
     return env if limit is None else TimeLimit(env, limit)
 
 
-def _did_you_mean(wanted: str, names: Any) -> str:
+def _did_you_mean(wanted: str, names: Collection[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(wanted.lower(), by_lower, n=1)
     question = f" Did you mean {by_lower[close[0]]!r}?" if close else ""

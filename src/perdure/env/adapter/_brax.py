@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from perdure._core import import_extra
+from perdure._core import Action, Observation, import_extra
 from perdure.space import AbstractSpace, Box, Dict
 
-from .._base import AbstractEnv, TimeStep
+from .._base import AbstractEnv, State, TimeStep
 from ..wrapper import TimeLimit
 from ._gymnax import as_flag, strong
 
@@ -40,11 +40,11 @@ class BraxEnv(AbstractEnv):
     def action_space(self) -> Box:
         return Box(-1, 1, (self.task.action_size,))
 
-    def reset(self, *, key: Key[Array, ""]) -> tuple[Any, Any]:
+    def reset(self, *, key: Key[Array, ""]) -> tuple[State, Observation]:
         state = jax.tree.map(strong, self.task.reset(key))
         return state, observed(state)
 
-    def step(self, state: Any, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: State, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         after = self.task.step(state, action)
         after = jax.tree.map(lambda new, old: jnp.asarray(new).astype(old.dtype), after, state)
         reward = after.reward.astype(jnp.float32)
@@ -64,5 +64,5 @@ def from_brax(name: str, *, max_episode_steps: int = 1000, **settings: Any) -> T
     return TimeLimit(BraxEnv(task), max_episode_steps)
 
 
-def observed(state: Any) -> Any:
+def observed(state: Any) -> Observation:
     return jax.tree.map(lambda x: x.astype(jnp.float32), state.obs)

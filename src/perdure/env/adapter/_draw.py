@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from .._base import AbstractEnv
+from .._base import AbstractEnv, State
 from ..classic_control import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum
 
 SIZE = 400  # pixels, both ways
@@ -97,7 +97,7 @@ def can_draw(env: AbstractEnv) -> bool:
     return type(env.unwrapped) in SCENES
 
 
-def draw(env: AbstractEnv, state: Any) -> UInt8[np.ndarray, "height width 3"]:
+def draw(env: AbstractEnv, state: State) -> UInt8[np.ndarray, "height width 3"]:
     """A picture of the task in `state`, the state of `env` with its wrappers."""
     while hasattr(state, "env_state"):
         state = state.env_state

@@ -5,12 +5,12 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key
+from jaxtyping import Array, ArrayLike, Bool, Key
 
-from perdure._core import import_extra
+from perdure._core import Action, Observation, import_extra
 from perdure.space import AbstractSpace, Box, Dict, Discrete, Tuple
 
-from .._base import AbstractEnv, TimeStep
+from .._base import AbstractEnv, State, TimeStep
 
 ENDLESS = 2**31 - 1  # a time limit that is never reached
 
@@ -40,19 +40,19 @@ class GymnaxEnv(AbstractEnv):
         with jax.ensure_compile_time_eval():
             return from_gymnax_space(self.task.action_space(self.params))
 
-    def reset(self, *, key: Key[Array, ""]) -> tuple[Any, Any]:
+    def reset(self, *, key: Key[Array, ""]) -> tuple[State, Observation]:
         observation, state = self.task.reset_env(key, self.params)
         return jax.tree.map(strong, state), self.observed(observation)
 
-    def step(self, state: Any, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: State, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         observation, after, reward, *flags, _ = self.task.step_env(key, state, action, self.params)
         # Some tasks come back from a step with other dtypes than from a reset.
         after = jax.tree.map(lambda new, old: jnp.asarray(new).astype(old.dtype), after, state)
-        terminated, truncated = flags if len(flags) == 2 else self.told_apart(after, flags[0])
+        terminated, truncated = flags if len(flags) == 2 else self.end_or_limit(after, flags[0])
         reward = jnp.asarray(reward, jnp.float32).reshape(())
         return TimeStep(after, self.observed(observation), reward, as_flag(terminated), as_flag(truncated))
 
-    def told_apart(self, state: Any, done: Any) -> tuple[Bool[Array, ""], Bool[Array, ""]]:
+    def end_or_limit(self, state: State, done: ArrayLike) -> tuple[Bool[Array, ""], Bool[Array, ""]]:
         """`(terminated, truncated)` for the flag that stands for both."""
         done, limit = as_flag(done), getattr(self.params, "max_steps_in_episode", None)
         if limit is None:
@@ -61,7 +61,7 @@ class GymnaxEnv(AbstractEnv):
         truncated = done & ~terminal & (state.time >= limit)
         return done & ~truncated, truncated
 
-    def observed(self, observation: Any) -> Any:
+    def observed(self, observation: Observation) -> Observation:
         """In the dtypes of the space."""
         like = jax.eval_shape(self.observation_space.canonical)
         return jax.tree.map(lambda x, space: jnp.asarray(x).astype(space.dtype), observation, like)
@@ -94,11 +94,11 @@ def from_gymnax_space(space: Any) -> AbstractSpace:
     raise TypeError(f"gymnax space {type(space).__name__} has no counterpart in perdure.space.")
 
 
-def strong(x: Any) -> Array:
+def strong(x: ArrayLike) -> Array:
     """An array with a dtype of its own, also for a Python number."""
     x = jnp.asarray(x)
     return jax.lax.convert_element_type(x, x.dtype)
 
 
-def as_flag(x: Any) -> Bool[Array, ""]:
+def as_flag(x: ArrayLike) -> Bool[Array, ""]:
     return jnp.asarray(x).astype(bool).reshape(())

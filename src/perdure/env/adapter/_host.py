@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from perdure._core import FileFormatError, check_counts, import_extra, register
+from perdure._core import Action, FileFormatError, Observation, check_counts, import_extra, register
 from perdure.space import AbstractSpace, Box, Dict, MultiBinary, Tuple, from_gymnasium
 
-from .._base import AbstractEnv, TimeStep
+from .._base import AbstractEnv, State, TimeStep
 from ._host_state import decode, encode, restore, state_of
 
 
@@ -59,15 +59,15 @@ class HostSpec(AbstractEnv):
     def action_space(self) -> AbstractSpace:
         return self.actions
 
-    def reset(self, *, key: Key[Array, ""]) -> tuple[Any, Any]:
+    def reset(self, *, key: Key[Array, ""]) -> tuple[State, Observation]:
         mask = jnp.ones(self.actions.mask_size, bool) if self.has_masks else None
         return mask, self.observations.canonical()
 
-    def step(self, state: Any, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: State, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         no = jnp.zeros((), bool)
         return TimeStep(state, self.observations.canonical(), jnp.zeros((), jnp.float32), no, no)
 
-    def action_mask(self, state: Any) -> Bool[Array, " mask_size"] | None:
+    def action_mask(self, state: State) -> Bool[Array, " mask_size"] | None:
         return state
 
 
@@ -104,7 +104,7 @@ class HostEnv:
         # A reset by mask right at the end of an episode replaces the step that NextStep would spend on it.
         self._resets_by_mask = self._mode == "Disabled" or (self._mode == "NextStep" and resets_some)
         self._resetting = np.zeros(self.num_envs, bool)  # the next step of these only begins an episode
-        self.observation: Any = None  # to act on next; None before the first reset
+        self.observation: Observation = None  # to act on next; None before the first reset
         self.action_mask: Bool[np.ndarray, "num_envs choices"] | None = None  # of `observation`
 
     @property
@@ -112,7 +112,7 @@ class HostEnv:
         """What stands for this environment in a training state."""
         return HostSpec(self.name, self.observation_space, self.action_space, self.action_mask is not None)
 
-    def reset(self, *, seed: int | None = None) -> Any:
+    def reset(self, *, seed: int | None = None) -> Observation:
         """The first observations of new episodes. Environment `i` is seeded with `seed + i`."""
         observation, info = self.envs.reset(seed=seed)
         self._resetting = np.zeros(self.num_envs, bool)
@@ -144,7 +144,9 @@ class HostEnv:
         reward = np.asarray(reward, np.float32)
         return HostStep(next_observation, next_mask, reward, terminated, truncated, happened, begins, observation, mask)
 
-    def _finals(self, observation: PyTree, mask: Any, info: dict, done: np.ndarray) -> tuple[Any, Any]:
+    def _finals(
+        self, observation: PyTree, mask: np.ndarray | None, info: dict, done: np.ndarray
+    ) -> tuple[Observation, np.ndarray | None]:
         """Successors and their masks where the vector environment shows the next episode already."""
         finals = jax.tree.map(np.copy, observation)
         for i in np.flatnonzero(done):
@@ -164,7 +166,7 @@ class HostEnv:
         own = self.observation, self.action_mask, self._resetting
         return {"environment": state_of(self.envs), "own": encode(own)}
 
-    def restore(self, saved: Any) -> None:
+    def restore(self, saved: object) -> None:
         """Put the environments where `state` found others. Raises: FileFormatError if those were of another making."""
         if not isinstance(saved, dict) or saved.keys() != {"environment", "own"}:
             raise FileFormatError("the saved environment is no 'environment' and 'own'.")
@@ -206,7 +208,7 @@ def as_tree(space: AbstractSpace, value: Any) -> PyTree:
     return np.asarray(value, np.int32)
 
 
-def as_action(space: AbstractSpace, action: Any) -> PyTree:
+def as_action(space: AbstractSpace, action: Action) -> PyTree:
     """Actions as Gymnasium takes them: numpy arrays of its default dtypes that the environment may write to."""
     match space:
         case Dict():

@@ -32,12 +32,12 @@ class NotSavable(TypeError):
     """An environment has an attribute of a kind that cannot be saved; the message names it."""
 
 
-def state_of(env: Any) -> list[dict[str, Any]]:
+def state_of(env: object) -> list[dict[str, Any]]:
     """Where an environment of Gymnasium (one or a vector) stands; JSON. Raises: NotSavable"""
     return [{"class": name_of(one), "attributes": attributes_of(one)} for one in chain(env)]
 
 
-def restore(env: Any, saved: Any) -> None:
+def restore(env: object, saved: object) -> None:
     """Put an environment where `state_of` found one of the same making. Raises: FileFormatError if it is another."""
     ours = list(chain(env))
     if not isinstance(saved, list) or len(saved) != len(ours):
@@ -56,7 +56,7 @@ def restore(env: Any, saved: Any) -> None:
                 vars(one)[name] = value
 
 
-def chain(env: Any) -> Iterator[Any]:
+def chain(env: object) -> Iterator[object]:
     """The objects that an environment is made of, outermost first."""
     yield env
     for name in _INNER:
@@ -65,11 +65,11 @@ def chain(env: Any) -> Iterator[Any]:
             yield from chain(one)
 
 
-def name_of(one: Any) -> str:
+def name_of(one: object) -> str:
     return f"{type(one).__module__}.{type(one).__qualname__}"
 
 
-def attributes_of(one: Any) -> dict[str, Any]:
+def attributes_of(one: object) -> dict[str, Any]:
     named = {}
     for name, value in vars(one).items():
         if name in _INNER or name in _DRAWN or is_constant(value):
@@ -81,7 +81,7 @@ def attributes_of(one: Any) -> dict[str, Any]:
     return named
 
 
-def is_constant(value: Any) -> bool:
+def is_constant(value: object) -> bool:
     if isinstance(value, _CONSTANT_TYPES) or callable(value):
         return True
     if isinstance(value, list | tuple) and value:
@@ -90,7 +90,7 @@ def is_constant(value: Any) -> bool:
     return kind == "mujoco._structs.MjModel" or kind.startswith(_CONSTANT_MODULES)
 
 
-def is_physics(value: Any) -> bool:
+def is_physics(value: object) -> bool:
     return type(value).__module__ == "mujoco._structs" and type(value).__name__ == "MjData"
 
 

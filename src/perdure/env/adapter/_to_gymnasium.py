@@ -7,7 +7,7 @@ from perdure._core import import_extra
 from .._base import AbstractEnv
 
 
-def to_gymnasium_env(env: Any, *, render_mode: str | None = None) -> Any:
+def to_gymnasium_env(env: object, *, render_mode: str | None = None) -> Any:
     """`env` as a `gymnasium.Env`, compiled for the CPU's own pace: one call a step.
 
     Time limits are those of `env`, such as `perdure.env.make` gives it. Legal actions, where the task knows them, are in

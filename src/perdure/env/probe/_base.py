@@ -1,14 +1,14 @@
 """What the probe environments share: short episodes around one random sign, and the numbers a correct learner finds."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key
 
-from perdure._core import register
+from perdure._core import Action, register
 from perdure.space import Box, Discrete
 
 from .._base import AbstractEnv, TimeStep
@@ -45,7 +45,7 @@ class AbstractProbe(AbstractEnv):
         state = ProbeState(sign, jnp.zeros((), jnp.int32))
         return state, self.observe(state)
 
-    def step(self, state: ProbeState, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: ProbeState, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         successor = state._replace(steps=state.steps + 1)
         over = successor.steps >= self.length
         return TimeStep(successor, self.observe(successor), self.reward(state, action), over, jnp.zeros((), bool))
@@ -55,13 +55,13 @@ class AbstractProbe(AbstractEnv):
         """What is shown in `state`."""
 
     @abstractmethod
-    def reward(self, state: ProbeState, action: Any) -> Float[Array, ""]:
+    def reward(self, state: ProbeState, action: Action) -> Float[Array, ""]:
         """What `action` earns in `state`."""
 
     @abstractmethod
     def expected_value(self, state: ProbeState, discount: float) -> Float[Array, ""]:
         """What a correct critic says in `state` once the policy is the best one."""
 
-    def expected_action(self, state: ProbeState) -> Any | None:
+    def expected_action(self, state: ProbeState) -> Action | None:
         """The best action in `state`; None where all are equally good."""
         return None

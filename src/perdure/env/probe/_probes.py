@@ -1,11 +1,11 @@
 """The probe environments, in the order in which a new learner should meet them."""
 
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Key
 
-from perdure._core import register
+from perdure._core import Action, register
 from perdure.space import Box, Discrete
 
 from .._base import TimeStep
@@ -16,7 +16,7 @@ def one() -> Float[Array, ""]:
     return jnp.ones((), jnp.float32)
 
 
-def nearness(probe: AbstractProbe, action: Any, sign: Float[Array, ""] | float) -> Float[Array, ""]:
+def nearness(probe: AbstractProbe, action: Action, sign: Float[Array, ""] | float) -> Float[Array, ""]:
     """How well `action` answers `sign`; 1 is perfect.
 
     Discrete: 1 if action 1 answers sign 1 or action 0 answers sign -1, else -1. Continuous: `1 - (action - sign/2)^2`.
@@ -26,7 +26,7 @@ def nearness(probe: AbstractProbe, action: Any, sign: Float[Array, ""] | float) 
     return jnp.where((action == 1) == (sign > 0), 1, -1).astype(jnp.float32)
 
 
-def best_answer(probe: AbstractProbe, sign: Float[Array, ""]) -> Any:
+def best_answer(probe: AbstractProbe, sign: Float[Array, ""]) -> Action:
     return 0.5 * sign[None] if probe.continuous else (sign > 0).astype(jnp.int32)
 
 
@@ -41,7 +41,7 @@ class ConstantValue(AbstractProbe):
     def observe(self, state: ProbeState) -> Float[Array, " size"]:
         return jnp.ones((1,), jnp.float32)
 
-    def reward(self, state: ProbeState, action: Any) -> Float[Array, ""]:
+    def reward(self, state: ProbeState, action: Action) -> Float[Array, ""]:
         return one()
 
     def expected_value(self, state: ProbeState, discount: float) -> Float[Array, ""]:
@@ -59,7 +59,7 @@ class ValueFromObservation(AbstractProbe):
     def observe(self, state: ProbeState) -> Float[Array, " size"]:
         return state.sign[None]
 
-    def reward(self, state: ProbeState, action: Any) -> Float[Array, ""]:
+    def reward(self, state: ProbeState, action: Action) -> Float[Array, ""]:
         return state.sign
 
     def expected_value(self, state: ProbeState, discount: float) -> Float[Array, ""]:
@@ -79,7 +79,7 @@ class Discount(AbstractProbe):
     def observe(self, state: ProbeState) -> Float[Array, " size"]:
         return (state.steps > 0).astype(jnp.float32)[None]
 
-    def reward(self, state: ProbeState, action: Any) -> Float[Array, ""]:
+    def reward(self, state: ProbeState, action: Action) -> Float[Array, ""]:
         return (state.steps > 0).astype(jnp.float32)
 
     def expected_value(self, state: ProbeState, discount: float) -> Float[Array, ""]:
@@ -100,10 +100,10 @@ class Truncation(AbstractProbe):
     def observe(self, state: ProbeState) -> Float[Array, " size"]:
         return jnp.ones((1,), jnp.float32)
 
-    def reward(self, state: ProbeState, action: Any) -> Float[Array, ""]:
+    def reward(self, state: ProbeState, action: Action) -> Float[Array, ""]:
         return one()
 
-    def step(self, state: ProbeState, action: Any, *, key: Any) -> TimeStep:
+    def step(self, state: ProbeState, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         step = super().step(state, action, key=key)
         return step._replace(terminated=step.truncated, truncated=step.terminated)
 
@@ -123,13 +123,13 @@ class Act(AbstractProbe):
     def observe(self, state: ProbeState) -> Float[Array, " size"]:
         return jnp.ones((1,), jnp.float32)
 
-    def reward(self, state: ProbeState, action: Any) -> Float[Array, ""]:
+    def reward(self, state: ProbeState, action: Action) -> Float[Array, ""]:
         return nearness(self, action, one())
 
     def expected_value(self, state: ProbeState, discount: float) -> Float[Array, ""]:
         return one()
 
-    def expected_action(self, state: ProbeState) -> Any:
+    def expected_action(self, state: ProbeState) -> Action:
         return best_answer(self, one())
 
 
@@ -145,13 +145,13 @@ class ActOnObservation(AbstractProbe):
     def observe(self, state: ProbeState) -> Float[Array, " size"]:
         return state.sign[None]
 
-    def reward(self, state: ProbeState, action: Any) -> Float[Array, ""]:
+    def reward(self, state: ProbeState, action: Action) -> Float[Array, ""]:
         return nearness(self, action, state.sign)
 
     def expected_value(self, state: ProbeState, discount: float) -> Float[Array, ""]:
         return one()
 
-    def expected_action(self, state: ProbeState) -> Any:
+    def expected_action(self, state: ProbeState) -> Action:
         return best_answer(self, state.sign)
 
 
@@ -176,13 +176,13 @@ class ActOnMemory(AbstractProbe):
         asked = (state.steps == self.length - 1).astype(jnp.float32)
         return jnp.stack([shown, asked])
 
-    def reward(self, state: ProbeState, action: Any) -> Float[Array, ""]:
+    def reward(self, state: ProbeState, action: Action) -> Float[Array, ""]:
         return jnp.where(state.steps == self.length - 1, nearness(self, action, state.sign), 0)
 
     def expected_value(self, state: ProbeState, discount: float) -> Float[Array, ""]:
         return one() * discount ** (self.length - 1 - state.steps)
 
-    def expected_action(self, state: ProbeState) -> Any:
+    def expected_action(self, state: ProbeState) -> Action:
         """The answer; it only counts at the last step."""
         return best_answer(self, state.sign)
 
@@ -215,7 +215,7 @@ class Masked(AbstractProbe):
     def observe(self, state: ProbeState) -> Float[Array, " size"]:
         return (state.steps > 0).astype(jnp.float32)[None]
 
-    def reward(self, state: ProbeState, action: Any) -> Float[Array, ""]:
+    def reward(self, state: ProbeState, action: Action) -> Float[Array, ""]:
         worth = jnp.asarray([1, 0, 3, 0], jnp.float32)
         return jnp.where(self.action_mask(state), worth, -10)[action]
 
@@ -228,5 +228,5 @@ class Masked(AbstractProbe):
         best_next = jnp.asarray([3, 3, 1, 1], jnp.float32)  # the other half is legal next
         return worth + jnp.where(state.steps == 0, discount, 0) * best_next
 
-    def expected_action(self, state: ProbeState) -> Any:
+    def expected_action(self, state: ProbeState) -> Action:
         return jnp.where(self.action_mask(state)[0], 0, 2).astype(jnp.int32)

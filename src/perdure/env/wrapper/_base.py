@@ -1,10 +1,10 @@
 """An environment around an environment."""
 
-from typing import Any, final
+from typing import final
 
 from jaxtyping import Array, Bool, Key
 
-from perdure._core import register
+from perdure._core import Action, Observation, register
 from perdure.space import AbstractSpace
 
 from .._base import AbstractEnv, State, TimeStep
@@ -30,13 +30,13 @@ class AbstractWrapper(AbstractEnv):
     def action_space(self) -> AbstractSpace:
         return self.env.action_space
 
-    def reset(self, *, key: Key[Array, ""]) -> tuple[State, Any]:
+    def reset(self, *, key: Key[Array, ""]) -> tuple[State, Observation]:
         return self.env.reset(key=key)
 
-    def step(self, state: State, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: State, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         return self.env.step(state, action, key=key)
 
-    def restart(self, state: State, *, key: Key[Array, ""]) -> tuple[State, Any]:
+    def restart(self, state: State, *, key: Key[Array, ""]) -> tuple[State, Observation]:
         return self.env.restart(state, key=key)
 
     @property

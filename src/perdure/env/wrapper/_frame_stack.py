@@ -1,13 +1,13 @@
 """Several observations as one, so that one look shows what moves."""
 
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Key
 
-from perdure._core import register
+from perdure._core import Action, Observation, register
 from perdure.space import Box
 
 from .._base import State, TimeStep
@@ -51,17 +51,17 @@ class FrameStack(AbstractWrapper):
         low, high = (np.concatenate([bound] * self.num_frames, axis=-1) for bound in (one.low, one.high))
         return Box(low, high, dtype=one.dtype)
 
-    def reset(self, *, key: Key[Array, ""]) -> tuple[FrameStackState, Any]:
+    def reset(self, *, key: Key[Array, ""]) -> tuple[FrameStackState, Observation]:
         return self._first(*self.env.reset(key=key))
 
-    def restart(self, state: FrameStackState, *, key: Key[Array, ""]) -> tuple[FrameStackState, Any]:
+    def restart(self, state: FrameStackState, *, key: Key[Array, ""]) -> tuple[FrameStackState, Observation]:
         return self._first(*self.env.restart(state.env_state, key=key))
 
     def _first(self, env_state: State, observation: Array) -> tuple[FrameStackState, Array]:
         frames = jnp.concatenate([observation] * self.num_frames, axis=-1)
         return FrameStackState(env_state, frames), frames
 
-    def step(self, state: FrameStackState, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: FrameStackState, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         step = self.env.step(state.env_state, action, key=key)
         rest = state.frames[..., step.observation.shape[-1] :]
         frames = jnp.concatenate([rest, step.observation], axis=-1)

@@ -5,13 +5,13 @@ each copy of it, and are lost with it. To train a policy that will be used elsew
 observations: its statistics are shared by all copies, and saved and exported with it.
 """
 
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from perdure._core import register
+from perdure._core import Action, Observation, register
 from perdure.space import Box
 
 from .._base import State, TimeStep
@@ -52,7 +52,7 @@ class AbstractNormalizer(AbstractWrapper):
     def carries_over(self) -> bool:
         return True
 
-    def action_mask(self, state: Any) -> Bool[Array, " mask_size"] | None:
+    def action_mask(self, state: State) -> Bool[Array, " mask_size"] | None:
         return self.env.action_mask(state.env_state)
 
 
@@ -93,7 +93,7 @@ class NormalizeObservation(AbstractNormalizer):
         statistics, observation = self.normalize(RunningStatistics.start(observation.shape), observation)
         return NormalizedState(env_state, statistics), observation
 
-    def step(self, state: NormalizedState, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: NormalizedState, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         step = self.env.step(state.env_state, action, key=key)
         statistics, observation = self.normalize(state.statistics, step.observation)
         return step._replace(state=NormalizedState(step.state, statistics), observation=observation)
@@ -127,17 +127,19 @@ class NormalizeReward(AbstractNormalizer):
         if not 0 <= self.discount <= 1:
             raise ValueError(f"NormalizeReward.discount = {self.discount}, but it lies between 0 and 1.")
 
-    def reset(self, *, key: Key[Array, ""]) -> tuple[NormalizedRewardState, Any]:
+    def reset(self, *, key: Key[Array, ""]) -> tuple[NormalizedRewardState, Observation]:
         env_state, observation = self.env.reset(key=key)
         return NormalizedRewardState(env_state, RunningStatistics.start(()), jnp.zeros((), jnp.float32)), observation
 
-    def step(self, state: NormalizedRewardState, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: NormalizedRewardState, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         step = self.env.step(state.env_state, action, key=key)
         discounted_sum = state.discounted_sum * self.discount * (1 - step.terminated) + step.reward
         statistics = state.statistics.include(discounted_sum)
         reward = step.reward / jnp.sqrt(statistics.variance + self.epsilon)
         return step._replace(state=NormalizedRewardState(step.state, statistics, discounted_sum), reward=reward)
 
-    def restart(self, state: NormalizedRewardState, *, key: Key[Array, ""]) -> tuple[NormalizedRewardState, Any]:
+    def restart(
+        self, state: NormalizedRewardState, *, key: Key[Array, ""]
+    ) -> tuple[NormalizedRewardState, Observation]:
         env_state, observation = self.env.restart(state.env_state, key=key)
         return state._replace(env_state=env_state), observation

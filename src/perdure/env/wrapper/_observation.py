@@ -1,13 +1,13 @@
 """Wrappers that change what is seen."""
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from perdure._core import register
+from perdure._core import Action, Observation, register
 from perdure.space import AbstractSpace, Box, Dict, Tuple
 
 from .._base import State, TimeStep
@@ -17,19 +17,19 @@ from ._base import AbstractWrapper
 class AbstractObservationWrapper(AbstractWrapper):
     """Passes every observation through `transform`."""
 
-    def transform(self, observation: Any) -> Any:
+    def transform(self, observation: Observation) -> Observation:
         """The observation to show for one of `env`; of `observation_space`."""
         raise NotImplementedError
 
-    def reset(self, *, key: Key[Array, ""]) -> tuple[State, Any]:
+    def reset(self, *, key: Key[Array, ""]) -> tuple[State, Observation]:
         state, observation = self.env.reset(key=key)
         return state, self.transform(observation)
 
-    def step(self, state: State, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: State, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         step = self.env.step(state, action, key=key)
         return step._replace(observation=self.transform(step.observation))
 
-    def restart(self, state: State, *, key: Key[Array, ""]) -> tuple[State, Any]:
+    def restart(self, state: State, *, key: Key[Array, ""]) -> tuple[State, Observation]:
         state, observation = self.env.restart(state, key=key)
         return state, self.transform(observation)
 
@@ -39,14 +39,14 @@ class AbstractObservationWrapper(AbstractWrapper):
 class TransformObservation(AbstractObservationWrapper):
     """Shows `function(observation)`, a pure function of one observation, which lies in `space`."""
 
-    function: Callable[[Any], Any]
+    function: Callable[[Observation], Observation]
     space: AbstractSpace = eqx.field(static=True)
 
     @property
     def observation_space(self) -> AbstractSpace:
         return self.space
 
-    def transform(self, observation: Any) -> Any:
+    def transform(self, observation: Observation) -> Observation:
         return self.function(observation)
 
 
@@ -59,7 +59,7 @@ class FlattenObservation(AbstractObservationWrapper):
     def observation_space(self) -> Box:
         return Box(*flat_bounds(self.env.observation_space))
 
-    def transform(self, observation: Any) -> Float[Array, " size"]:
+    def transform(self, observation: Observation) -> Float[Array, " size"]:
         return self.env.observation_space.flatten(observation)
 
 

@@ -1,12 +1,12 @@
 """Episodes of a limited length."""
 
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
-from perdure._core import register
+from perdure._core import Action, Observation, register
 
 from .._base import State, TimeStep
 from ._base import AbstractWrapper
@@ -37,17 +37,17 @@ class TimeLimit(AbstractWrapper):
                 "Leave the wrapper out for episodes without a limit."
             )
 
-    def reset(self, *, key: Key[Array, ""]) -> tuple[TimeLimitState, Any]:
+    def reset(self, *, key: Key[Array, ""]) -> tuple[TimeLimitState, Observation]:
         env_state, observation = self.env.reset(key=key)
         return TimeLimitState(env_state, jnp.zeros((), jnp.int32)), observation
 
-    def step(self, state: TimeLimitState, action: Any, *, key: Key[Array, ""]) -> TimeStep:
+    def step(self, state: TimeLimitState, action: Action, *, key: Key[Array, ""]) -> TimeStep:
         step = self.env.step(state.env_state, action, key=key)
         steps = state.steps + 1
         truncated = step.truncated | (steps >= self.max_episode_steps)
         return step._replace(state=TimeLimitState(step.state, steps), truncated=truncated)
 
-    def restart(self, state: TimeLimitState, *, key: Key[Array, ""]) -> tuple[TimeLimitState, Any]:
+    def restart(self, state: TimeLimitState, *, key: Key[Array, ""]) -> tuple[TimeLimitState, Observation]:
         env_state, observation = self.env.restart(state.env_state, key=key)
         return TimeLimitState(env_state, jnp.zeros((), jnp.int32)), observation
 

@@ -45,7 +45,7 @@ class ExportOptions:
     """Chooses the samples; by default always the same."""
 
     def __post_init__(self) -> None:
-        if not self.name or Path(self.name).name != self.name:
+        if self.name in ("", "..") or Path(self.name).name != self.name:
             raise ValueError(f"name={self.name!r} is no plain file name. Give one without folders, such as 'policy'.")
         if isinstance(self.outputs, str):
             raise ValueError(f"outputs is {self.outputs!r}, but it is a list of names. Give [{self.outputs!r}].")
