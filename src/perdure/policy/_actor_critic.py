@@ -28,8 +28,7 @@ from ._spaces import HasSpaces, spaces_of
 class AbstractNetworkActorCriticPolicy(AbstractBodyPolicy, AbstractActorCriticPolicy):
     """An actor and a critic on the features of one body; see `ActorCriticPolicy`, which makes them.
 
-    The actor takes the first features of the body and the critic the last: all, or a part of its own each, such as those of
-    two memories or of two bodies.
+    Both take all features of the body, or the actor the first and the critic the rest: those of two memories or two bodies.
 
     Raises: ValueError for parts that do not fit together, or a `gsde_interval` that is no number of steps.
     """
@@ -44,8 +43,13 @@ class AbstractNetworkActorCriticPolicy(AbstractBodyPolicy, AbstractActorCriticPo
 
     def __check_init__(self) -> None:
         check_gsde(self.gsde_interval)
-        check_reads("actor", self.actor, self.body, self.head.num_outputs, is_part=True)
-        check_reads("critic", self.critic, self.body, 1, is_part=True)
+        split = self._is_split
+        check_reads("actor", self.actor, self.actor.in_size if split else self.body.size, self.head.num_outputs)
+        check_reads("critic", self.critic, self.critic.in_size if split else self.body.size, 1)
+
+    @property
+    def _is_split(self) -> bool:
+        return self.actor.in_size + self.critic.in_size == self.body.size
 
     def evaluate(
         self,
@@ -54,8 +58,7 @@ class AbstractNetworkActorCriticPolicy(AbstractBodyPolicy, AbstractActorCriticPo
         action_mask: Bool[Array, " choices"] | None = None,
     ) -> tuple[AbstractPolicyState | None, AbstractDistribution, Float[Array, ""]]:
         policy_state, x = self.body(policy_state, observation)
-        is_shared = self.actor.in_size == self.critic.in_size == self.body.size
-        actor_x, critic_x = (x, x) if is_shared else (x[: self.actor.in_size], x[-self.critic.in_size :])
+        actor_x, critic_x = jnp.split(x, (self.actor.in_size,)) if self._is_split else (x, x)
         features = self.actor.hidden(actor_x)
         distribution = self.head.distribution(self.actor.last(features), action_mask, jax.lax.stop_gradient(features))
         return policy_state, distribution, self.critic(critic_x)[0]

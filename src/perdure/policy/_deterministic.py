@@ -35,7 +35,9 @@ class AbstractNetworkDeterministicPolicy(AbstractBodyPolicy, AbstractDeterminist
     network: MLP | Frozen
 
     def __check_init__(self) -> None:
-        check_reads("network", self.network, self.body, check_bounded(self.action_space, type(self).__name__).flat_size)
+        check_reads(
+            "network", self.network, self.body.size, check_bounded(self.action_space, type(self).__name__).flat_size
+        )
 
     def normalized_action(
         self, policy_state: AbstractPolicyState | None, observation: Observation

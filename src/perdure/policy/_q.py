@@ -49,9 +49,9 @@ class AbstractActionValuePolicy(AbstractBodyPolicy):
                 f"{type(self).__name__}.epsilon = {self.epsilon}, but it is a probability. Choose a number in [0, 1]."
             )
         each = max(self.network.out_size // num_actions, 1)
-        check_reads("network", self.network, self.body, num_actions * each)
+        check_reads("network", self.network, self.body.size, num_actions * each)
         if self.state_value is not None:
-            check_reads("state_value", self.state_value, self.body, each)
+            check_reads("state_value", self.state_value, self.body.size, each)
 
     def action_outputs(
         self, policy_state: AbstractPolicyState | None, observation: Observation
@@ -68,7 +68,7 @@ class AbstractNetworkQPolicy(AbstractActionValuePolicy, AbstractQPolicy):
     """One number an action; see `QPolicy`, which makes them."""
 
     def __check_init__(self) -> None:
-        check_reads("network", self.network, self.body, self.action_space.n)
+        check_reads("network", self.network, self.body.size, self.action_space.n)
 
     def q_values(
         self, state: AbstractPolicyState | None, observation: Observation

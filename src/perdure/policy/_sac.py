@@ -58,7 +58,7 @@ class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
     def __check_init__(self) -> None:
         check_gsde(self.gsde_interval)
         space = check_actions(self.action_space, self.gsde_interval, type(self).__name__)
-        check_reads("network", self.network, self.body, num_outputs(space, self.gsde_interval))
+        check_reads("network", self.network, self.body.size, num_outputs(space, self.gsde_interval))
         if (self.log_std is None) != (self.gsde_interval is None):
             raise ValueError("log_std and gsde_interval belong together: give both for gSDE, or neither.")
 
