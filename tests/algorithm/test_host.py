@@ -12,7 +12,7 @@ from perdure.env.adapter import HostEnv, HostSpec, make_host, to_gymnasium_env
 from perdure.env.classic_control import CartPole
 from perdure.evaluation import evaluate
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy, MLPSACPolicy
-from tests.algorithm.test_training import bits
+from tests.support.trainings import bits
 
 gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
 

@@ -10,7 +10,12 @@ import pytest
 
 from perdure._core import alternatives, check_settings, rule_in
 from perdure.algorithm import (
+    A2C,
+    DDPG,
+    DQN,
     PPO,
+    SAC,
+    TD3,
     TQC,
     AbstractRule,
     Finite,
@@ -142,3 +147,44 @@ def test_class_variables_are_no_settings():
         fixed: ClassVar[Positive] = -1.0
 
     check_settings(Record())
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (
+            lambda: PPO(num_minibatches=3),
+            ValueError,
+            r"PPO.num_minibatches=3 does not divide .* = 512. Try num_minibatches=1",
+        ),
+        (lambda: PPO(num_minibatches=6), ValueError, "Try num_minibatches=2"),
+        (
+            lambda: PPO(discount=1.5),
+            ValueError,
+            r"PPO.discount = 1.5, but it must lie in \[0, 1\]. The default is 0.99",
+        ),
+        (lambda: PPO(learning_rate=0.0), ValueError, "PPO.learning_rate = 0.0, but it must be positive"),
+        (lambda: PPO(learning_rate=float("nan")), ValueError, "PPO.learning_rate = nan"),
+        (lambda: PPO(num_envs=0), ValueError, "PPO.num_envs = 0"),
+        (lambda: DQN(batch_size=0), ValueError, "DQN.batch_size = 0"),
+        (
+            lambda: DQN(capacity=100, learning_starts=1_000),
+            ValueError,
+            "DQN.learning_starts=1000 is more than capacity=100",
+        ),
+        (lambda: DQN(epsilon_end=-0.1), ValueError, "DQN.epsilon_end = -0.1"),
+        (lambda: DQN(target_interval=0), ValueError, "DQN.target_interval = 0"),
+        (lambda: DQN(n_step=0), ValueError, "DQN.n_step = 0"),
+        (lambda: DQN(priority_exponent=1.5), ValueError, "DQN.priority_exponent = 1.5"),
+        (lambda: PPO(anneal_clip=True), ValueError, "PPO.anneal_clip = True, but anneal_timesteps = None"),
+        (lambda: PPO(target_kl=0.0), ValueError, "PPO.target_kl = 0.0, but it must be positive"),
+        (lambda: A2C(rms_decay=2.0), ValueError, "A2C.rms_decay = 2.0"),
+        (lambda: TD3(policy_delay=0), ValueError, "TD3.policy_delay = 0"),
+        (lambda: DDPG(exploration_noise=-1.0), ValueError, "DDPG.exploration_noise = -1.0"),
+        (lambda: SAC(temperature=0.0), ValueError, "SAC.temperature = 0.0"),
+        (lambda: TQC(num_dropped=25), ValueError, "TQC.num_dropped=25 of num_quantiles=25 leaves nothing"),
+    ],
+)
+def test_settings_are_checked_when_made(build, error, message):
+    with pytest.raises(error, match=message):
+        build()

@@ -89,3 +89,12 @@ def test_rows_of_the_table_are_not_broken_where_there_is_no_terminal(capsys, mon
     head, row = capsys.readouterr().out.splitlines()
     assert head.split()[-2:] == ["policy_loss", "value_loss"]
     assert len(row.split()) == 6
+
+
+def test_saving_checkpoints_is_found_in_the_room_that_does_it():
+    import perdure.callback
+
+    with pytest.raises(ImportError, match=r"from perdure\.checkpoint import SaveCheckpoints"):
+        from perdure.callback import SaveCheckpoints  # noqa: F401
+    with pytest.raises(AttributeError, match="has no attribute 'SaveCheckpoint'"):
+        perdure.callback.SaveCheckpoint  # noqa: B018

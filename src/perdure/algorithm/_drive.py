@@ -55,7 +55,7 @@ def drive(
     def steps_at(iteration: int) -> int:
         return algorithm.steps_before_learning + iteration * algorithm.steps_per_iteration
 
-    def record(metrics: dict[str, float], ended: np.ndarray, speed: float) -> Record:
+    def record_of(metrics: dict[str, float], ended: np.ndarray, speed: float) -> Record:
         elapsed = time.perf_counter() - began
         return Record(steps_at(at), steps_at(last), at, elapsed, speed, metrics, ended, algorithm, state, env)
 
@@ -64,18 +64,18 @@ def drive(
 
     def finish(callback: AbstractCallback) -> None:
         speed = (at - first) * algorithm.steps_per_iteration / max(time.perf_counter() - began, 1e-9)
-        callback.on_end(record(metrics, nothing, speed))
+        callback.on_end(record_of(metrics, nothing, speed))
 
-    def with_new_env(state: State, callback: AbstractCallback, told: Record) -> State:
-        env = callback.new_env(told)
+    def with_new_env(state: State, callback: AbstractCallback, record: Record) -> State:
+        env = callback.new_env(record)
         return state if env is None else eqx.tree_at(lambda s: s.env, state, owned(env))
 
     with ExitStack() as stack:  # whatever fails, every callback that has begun is told of the end
         for callback in callbacks:
-            told = record({}, nothing, 0.0)
-            callback.on_start(told)
+            record = record_of({}, nothing, 0.0)
+            callback.on_start(record)
             stack.callback(finish, callback)
-            state = with_new_env(state, callback, told)
+            state = with_new_env(state, callback, record)
         interrupted = stack.enter_context(catch_signals())
         while at < last and not stop and not interrupted():
             due = [listener.until_due(at) for listener in listeners]
@@ -90,10 +90,10 @@ def drive(
             stop = left <= 0
             for listener, n in zip(listeners, due, strict=True):
                 listener.add(now)
-                if stop or n is None or n == size:  # every later one is told, even if an earlier one stops
-                    told = record(*listener.take(), size * algorithm.steps_per_iteration / seconds)
-                    stop = listener.callback.on_chunk(told) or stop
-                    state = with_new_env(state, listener.callback, told)
+                if stop or n is None or n == size:  # every later one is called, even if an earlier one stops
+                    record = record_of(*listener.take(), size * algorithm.steps_per_iteration / seconds)
+                    stop = listener.callback.on_chunk(record) or stop
+                    state = with_new_env(state, listener.callback, record)
             if before > first:  # the first chunk also compiled, so its time says nothing
                 size = int(np.clip(size * CHUNK_SECONDS / seconds, 1, CHUNK))
     if interrupted() == signal.SIGTERM:

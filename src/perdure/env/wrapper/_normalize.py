@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from perdure._core import Action, Observation, register
+from perdure._core import Action, Observation, Positive, UnitInterval, check_settings, register
 from perdure.space import Box
 
 from .._base import State, TimeStep
@@ -67,9 +67,10 @@ class NormalizeObservation(AbstractNormalizer):
     Raises: TypeError unless the observations are a Box.
     """
 
-    epsilon: float = 1e-8
+    epsilon: Positive = 1e-8
 
     def __check_init__(self) -> None:
+        check_settings(self)
         if not isinstance(self.env.observation_space, Box):
             raise TypeError(
                 f"NormalizeObservation needs a Box, but the observations of {self.env.name} are "
@@ -120,12 +121,11 @@ class NormalizeReward(AbstractNormalizer):
     The sum runs on through a truncation. For study: see the head of this file.
     """
 
-    discount: float = 0.99
-    epsilon: float = 1e-8
+    discount: UnitInterval = 0.99
+    epsilon: Positive = 1e-8
 
     def __check_init__(self) -> None:
-        if not 0 <= self.discount <= 1:
-            raise ValueError(f"NormalizeReward.discount = {self.discount}, but it lies between 0 and 1.")
+        check_settings(self)
 
     def reset(self, *, key: Key[Array, ""]) -> tuple[NormalizedRewardState, Observation]:
         env_state, observation = self.env.reset(key=key)
