@@ -21,14 +21,14 @@ import numpy as np
 import onnxruntime
 import rich.box
 from jax import random as jr
-from perdure.export.targets.onnx._to_onnx import model_of, serialize
 from rich.console import Console
 from rich.table import Table
 
 from perdure.export.program import Program, lower
 from perdure.export.targets.c import build, load, write_c
 from perdure.export.targets.c._load import Library
-from perdure.export.targets.weights._target import write as write_weights
+from perdure.export.targets.onnx import model_of, serialize
+from perdure.export.targets.weights import WEIGHTS
 from perdure.policy import CNNActorCriticPolicy, MLPActorCriticPolicy, MLPDeterministicPolicy
 from perdure.space import AbstractSpace, Box, Discrete
 
@@ -85,7 +85,7 @@ def contenders(policy: Any, folder: Path) -> dict[str, tuple[Call, int]]:
     session = onnxruntime.InferenceSession(
         serialize(model_of(program, "policy")), options, providers=["CPUExecutionProvider"]
     )
-    by_hand = runpy.run_path(str(folder / write_weights(program, folder, "policy").run))["act"]
+    by_hand = runpy.run_path(str(folder / WEIGHTS.write(program, folder, "policy").run))["act"]
     jitted = jax.jit(lambda observation: policy(None, observation)[1])
     row = one[0]
     return {

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from jax import random as jr
-from perdure.export.targets.onnx._to_onnx import model_of, serialize
 
 from perdure.export.program import Program, lower
 from perdure.export.targets.c import build, write_c
 from perdure.export.targets.c._load import Library
+from perdure.export.targets.onnx import model_of, serialize
 from perdure.policy import CNNActorCriticPolicy, MLPActorCriticPolicy, RecurrentActorCriticPolicy
 from perdure.space import AbstractSpace, Box, Discrete
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import perdure.export
 import perdure.export.targets._registry as targets
 from perdure._core import ExportError, FileFormatError, import_extra
 from perdure.env.classic_control import CartPole
@@ -195,3 +196,13 @@ def test_a_relu_policy_with_large_inputs_is_proven(tmp_path):
 
     policy = Clipped(Box(-np.inf, np.inf, (4,)), Box(-1.0, 1.0, (2,)), mlp(4, 2, activation=jax.nn.relu))
     assert export(policy, tmp_path / "deploy").targets[0].max_error < 1e-4
+
+
+def test_the_public_paths_are_what_they_were():
+    from perdure.export import c, onnx, targets
+
+    assert (c.build, c.build_wasm, c.load, c.write_c, c.Policy) == tuple(
+        getattr(targets.c, name) for name in ("build", "build_wasm", "load", "write_c", "Policy")
+    )
+    assert onnx.to_onnx is perdure.export.to_onnx
+    assert onnx.write_onnx is targets.onnx.write_onnx

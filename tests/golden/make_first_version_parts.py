@@ -14,7 +14,19 @@ from perdure.algorithm import REINFORCE
 from perdure.checkpoint import save_policy
 from perdure.env import classic_control, probe, wrapper
 from perdure.env.adapter import HostSpec
-from perdure.network import CNN, Bounded, Celu, ChannelsFirst, Elu, HardShrink, Liquid, LiquidCommand, SoftShrink
+from perdure.network import (
+    CNN,
+    GRU,
+    Bounded,
+    Celu,
+    ChannelsFirst,
+    Elu,
+    HardShrink,
+    Liquid,
+    LiquidCommand,
+    SoftShrink,
+    Stack,
+)
 from perdure.policy import FixedNormalizer, NormalizedImage, QFunction, UnscaledConvolutions
 from perdure.space import Box, Discrete, MultiBinary, Tuple
 from perdure.utils import Serializable, register
@@ -48,6 +60,7 @@ def parts() -> Parts:
     return Parts(
         parts=(
             ChannelsFirst(image),
+            Stack((GRU(3, 2, key=jr.key(3)), GRU(2, 2, key=jr.key(4)))),
             NormalizedImage(fixed, image),
             make(LiquidCommand, {"inter": liquid.inter.layer, "command": liquid.command}),
             QFunction(Box(-jnp.ones(3), 1.0), Box(-jnp.ones(2), 1.0), hidden_sizes=(3,), key=jr.key(2)),

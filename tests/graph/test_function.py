@@ -209,3 +209,10 @@ def test_a_policy_with_a_graph_in_it_is_exported_as_any_other():
     rows = make_inputs(policy, program.signature, 50, 0)
     want, got = interpret(program.graph, rows), interpret(twin.graph, rows)
     np.testing.assert_array_equal(got["action"], want["action"])
+
+
+def test_a_policy_with_a_graph_in_it_loads_in_a_process_that_only_loads(tmp_path):
+    save_policy(tmp_path / "policy", with_graph_for_trunk(make("gru actor-critic")))
+    code = "import sys; from perdure.checkpoint import load_policy; print(type(load_policy(sys.argv[1]).body.trunk).__name__)"
+    command = [sys.executable, "-c", code, str(tmp_path / "policy.safetensors")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "GraphFunction\n"

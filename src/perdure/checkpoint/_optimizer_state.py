@@ -70,10 +70,14 @@ def portable(state: Any, parameters: PyTree, names: _Names | None = None) -> dic
         name, fields = names.take(state)
         members = {ours: _portable_field(getattr(state, field), parameters) for field, ours in fields.items()}
         return {name: members} if jax.tree.leaves(members) else {}
-    members = state.items() if isinstance(state, dict) else enumerate(state)
-    for key, member in members:
-        inner = portable(member, parameters, None if isinstance(state, dict) else names) if holds_states(member) else {}
-        form |= {str(key): inner} if isinstance(state, dict) else inner
+    is_dict = isinstance(state, dict)
+    for key, member in state.items() if is_dict else enumerate(state):
+        if not holds_states(member):
+            form |= {str(key): member} if jax.tree.leaves(member) else {}
+        elif is_dict:
+            form[str(key)] = portable(member, parameters)
+        else:  # a chain, whose members are told apart by what they are
+            form |= portable(member, parameters, names)
     return form
 
 
@@ -98,9 +102,20 @@ def restored(blank: Any, parameters: PyTree, form: Mapping[str, Any], names: _Na
         members = _member(form, name)
         values = {f: _restored_field(getattr(blank, f), parameters, _member(members, o)) for f, o in fields.items()}
         return blank._replace(**values)
-    if isinstance(blank, dict):
-        return {key: restored(member, parameters, _member(form, str(key))) for key, member in blank.items()}
-    return type(blank)(restored(m, parameters, form, names) if holds_states(m) else m for m in blank)
+    is_dict = isinstance(blank, dict)
+
+    def member_at(key: Any, member: Any) -> Any:
+        if not holds_states(member):
+            return _member(form, str(key)) if jax.tree.leaves(member) else member
+        return (
+            restored(member, parameters, _member(form, str(key)))
+            if is_dict
+            else restored(member, parameters, form, names)
+        )
+
+    if is_dict:
+        return {key: member_at(key, member) for key, member in blank.items()}
+    return type(blank)(member_at(i, member) for i, member in enumerate(blank))
 
 
 def _restored_field(blank: Any, parameters: PyTree, value: Any) -> Any:

@@ -9,7 +9,7 @@ from jax import random as jr
 
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv
-from perdure.space import AbstractSpace, assemble, flatten_value
+from perdure.space import assemble, flatten_value
 
 MAX_STEPS = 1000  # of an episode
 KEPT_BYTES = 64 * 2**20  # of inputs; past that every second step is dropped
@@ -49,19 +49,6 @@ class PlayedSignature(Protocol):
     def actions(self) -> Sequence[PlayedPort]: ...
     @property
     def initial_state(self) -> Mapping[str, np.ndarray]: ...
-
-
-class Batch(Protocol):
-    """Environments side by side: a `HostEnv`, or `NativeEpisodes`."""
-
-    num_envs: int
-    observation_space: AbstractSpace
-    action_space: AbstractSpace
-
-    @property
-    def action_mask(self) -> Any: ...
-    def reset(self, *, seed: int) -> Any: ...
-    def step(self, action: Any, /) -> Any: ...
 
 
 class NativeEpisodes:
@@ -114,7 +101,9 @@ def mask_rows(port: PlayedPort, mask: Any, count: int) -> np.ndarray:
     return np.ones((count, *port.shape), bool) if mask is None else np.asarray(mask, bool)
 
 
-def observed(sign: PlayedSignature, batch: Any, observation: Any, memory: Arrays, random: Random) -> Arrays:
+def observed(
+    sign: PlayedSignature, batch: "HostEnv | NativeEpisodes", observation: Any, memory: Arrays, random: Random
+) -> Arrays:
     """The rows that a program is asked with; noise is drawn anew at every step."""
     parts = iter(flatten_value(batch.observation_space, observation))
     rows = {}
@@ -128,7 +117,7 @@ def observed(sign: PlayedSignature, batch: Any, observation: Any, memory: Arrays
     return rows
 
 
-def wave(sign: PlayedSignature, act: Act, batch: Any, kept: Kept, seed: int) -> np.ndarray:
+def wave(sign: PlayedSignature, act: Act, batch: "HostEnv | NativeEpisodes", kept: Kept, seed: int) -> np.ndarray:
     """One episode in each environment; their returns."""
     count, random = batch.num_envs, np.random.default_rng(seed)
     memory = {name: np.repeat(x[None], count, 0) for name, x in sign.initial_state.items()}

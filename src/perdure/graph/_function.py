@@ -56,7 +56,7 @@ class Constants(AbstractConstant):
     arrays: dict[str, jax.Array]
 
 
-def frozen(value: Any) -> Attribute:
+def frozen(value: object) -> Attribute:
     """An attribute that is equal to and hashed as another of the same value, and that files hold.
 
     Raises: TypeError for what is no attribute.
@@ -223,7 +223,7 @@ def unused(name: str, taken: list[str]) -> str:
     return made
 
 
-def dtype_of(name: Any, where: str) -> np.dtype:
+def dtype_of(name: object, where: str) -> np.dtype:
     known = {dtype.name: dtype for dtype in DTYPES}
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"GraphFunction.{where} is {str(name)[:40]!r}, not one of {', '.join(sorted(known))}.")

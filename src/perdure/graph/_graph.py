@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from perdure._core import ExportError
 
@@ -94,7 +95,7 @@ class Graph:
         return "\n".join(line.rstrip() for line in lines)
 
 
-def constant(value: Any, name: str = "") -> Tensor:
+def constant(value: ArrayLike, name: str = "") -> Tensor:
     array = np.asarray(value)
     return Tensor(tuple(array.shape), array.dtype, name, array)
 

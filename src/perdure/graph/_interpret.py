@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from perdure._core import ExportError
 
@@ -22,7 +23,7 @@ def remainder(a: Array, b: Array) -> Array:
     return np.fmod(a, b) if a.dtype.kind == "f" else functions.remainder(a, b)
 
 
-def cast(x: Array, to: Any) -> Array:
+def cast(x: Array, to: DTypeLike) -> Array:
     to = np.dtype(to)
     return functions.saturate(x, str(to)) if x.dtype.kind == "f" and to.kind in "iu" else x.astype(to)
 

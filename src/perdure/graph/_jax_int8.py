@@ -5,7 +5,6 @@ doi:10.1007/BF01397083), as the reference takes it in float64.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +74,7 @@ def look_up(node: Node, x: Array, table: Array) -> jax.Array:
     return jnp.asarray(table)[x.astype(jnp.int32) - int8.LOW]
 
 
-def parts(x: jax.Array, factor: Any) -> tuple[jax.Array, jax.Array]:
+def parts(x: jax.Array, factor: np.float32) -> tuple[jax.Array, jax.Array]:
     """`x * factor` as two numbers without an error: `x` has 9 bits, and each half of `factor` 12."""
     high = (factor * F(4097)) - (factor * F(4097) - factor)
     return x * high, x * (factor - high)

@@ -6,10 +6,12 @@ NaN to 0; integer division truncates and by zero gives -1; sorting takes NaN for
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+Pads = Sequence[tuple[int, int]]  # (low, high) of each axis
 Array = Any  # a numpy array, or a numpy number where no axis is left
 
 
@@ -43,7 +45,7 @@ def softmax(x: Array, axis: int) -> Array:
     return e / e.sum(axis, keepdims=True)
 
 
-def strided(x: Array, starts: Any, sizes: Any, steps: Any) -> Array:
+def strided(x: Array, starts: Sequence[int], sizes: Sequence[int], steps: Sequence[int]) -> Array:
     """A slice; a negative step reads backwards."""
     for axis, (start, count, step) in enumerate(zip(starts, sizes, steps, strict=True)):
         x = np.take(x, start + step * np.arange(count), axis=axis)
@@ -66,7 +68,14 @@ def gather_rows(x: Array, index: Array, axis: int) -> Array:
     return np.stack(rows) if rows else np.zeros((0, *x.shape[1:axis], *index.shape[1:], *x.shape[axis + 1 :]), x.dtype)
 
 
-def windows(x: Array, size: Any, strides: Any, pads: Any, dilation: Any = (1, 1), fill: float = 0.0) -> Array:
+def windows(
+    x: Array,
+    size: Sequence[int],
+    strides: Sequence[int],
+    pads: Pads,
+    dilation: Sequence[int] = (1, 1),
+    fill: float = 0.0,
+) -> Array:
     """Every window of images, channels last: (batch, height, width, channel, window height, window width)."""
     x = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
     reach = tuple((k - 1) * d + 1 for k, d in zip(size, dilation, strict=True))
@@ -74,7 +83,9 @@ def windows(x: Array, size: Any, strides: Any, pads: Any, dilation: Any = (1, 1)
     return view[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
 
 
-def convolve(x: Array, weight: Array, strides: Any, pads: Any, dilation: Any, groups: int) -> Array:
+def convolve(
+    x: Array, weight: Array, strides: Sequence[int], pads: Pads, dilation: Sequence[int], groups: int
+) -> Array:
     """Images with channels last; the weight is [output][input][row][column]."""
     view = windows(x, weight.shape[2:], strides, pads, dilation)
     view = view.reshape(*view.shape[:3], groups, -1, *view.shape[4:])
@@ -82,7 +93,7 @@ def convolve(x: Array, weight: Array, strides: Any, pads: Any, dilation: Any, gr
     return np.einsum("bhwgcij,gocij->bhwgo", view, parts, optimize=True).reshape(*view.shape[:3], -1)
 
 
-def pool(x: Array, kind: str, size: Any, strides: Any, pads: Any) -> Array:
+def pool(x: Array, kind: str, size: Sequence[int], strides: Sequence[int], pads: Pads) -> Array:
     """The largest, or the sum, of every window of images with channels last."""
     if kind == "max":
         fill = -np.inf if x.dtype.kind == "f" else float(np.iinfo(x.dtype).min)

@@ -1,5 +1,7 @@
 """Policies: complete, from the raw observation to the action that the environment executes."""
 
+from perdure.graph import GraphFunction as GraphFunction  # may stand for a trunk; here so that files with it load
+
 from . import _history as _history
 from ._abstract_deterministic import AbstractDeterministicPolicy as AbstractDeterministicPolicy
 from ._abstract_q import (

@@ -17,7 +17,7 @@ from ._abstract_stochastic import AbstractActorCriticPolicy
 from ._base import AbstractPolicyState, AbstractStatefulPolicy, AbstractStatelessPolicy
 from ._body import AbstractBody
 from ._body_policy import AbstractBodyPolicy, check_reads
-from ._body_records import FLAT, AbstractBodyRecord, Built, Layers
+from ._body_records import FLAT, AbstractBodyRecord, Layers
 from ._frozen import Frozen
 from ._head import ActionHead, check_gsde
 from ._role import OnCNN, OnLiquid, OnMLP, OnRecurrent, Role, assembled
@@ -28,8 +28,7 @@ from ._spaces import HasSpaces, spaces_of
 class AbstractNetworkActorCriticPolicy(AbstractBodyPolicy, AbstractActorCriticPolicy):
     """An actor and a critic on the features of one body; see `ActorCriticPolicy`, which makes them.
 
-    The actor takes the first features of the body and the critic the last: all, or a part of its own each, such as those of
-    two memories or of two bodies.
+    Both take all features of the body, or the actor the first and the critic the rest: those of two memories or two bodies.
 
     Raises: ValueError for parts that do not fit together, or a `gsde_interval` that is no number of steps.
     """
@@ -44,8 +43,13 @@ class AbstractNetworkActorCriticPolicy(AbstractBodyPolicy, AbstractActorCriticPo
 
     def __check_init__(self) -> None:
         check_gsde(self.gsde_interval)
-        check_reads("actor", self.actor, self.body, self.head.num_outputs, is_part=True)
-        check_reads("critic", self.critic, self.body, 1, is_part=True)
+        split = self._is_split
+        check_reads("actor", self.actor, self.actor.in_size if split else self.body.size, self.head.num_outputs)
+        check_reads("critic", self.critic, self.critic.in_size if split else self.body.size, 1)
+
+    @property
+    def _is_split(self) -> bool:
+        return self.actor.in_size + self.critic.in_size == self.body.size
 
     def evaluate(
         self,
@@ -54,8 +58,7 @@ class AbstractNetworkActorCriticPolicy(AbstractBodyPolicy, AbstractActorCriticPo
         action_mask: Bool[Array, " choices"] | None = None,
     ) -> tuple[AbstractPolicyState | None, AbstractDistribution, Float[Array, ""]]:
         policy_state, x = self.body(policy_state, observation)
-        is_shared = self.actor.in_size == self.critic.in_size == self.body.size
-        actor_x, critic_x = (x, x) if is_shared else (x[: self.actor.in_size], x[-self.critic.in_size :])
+        actor_x, critic_x = jnp.split(x, (self.actor.in_size,)) if self._is_split else (x, x)
         features = self.actor.hidden(actor_x)
         distribution = self.head.distribution(self.actor.last(features), action_mask, jax.lax.stop_gradient(features))
         return policy_state, distribution, self.critic(critic_x)[0]
@@ -119,35 +122,19 @@ class ActorCriticPolicy(Role, _Made, init=False):
     ) -> "ActorCriticPolicy":
         key_body, key_actor, key_critic = jr.split(key, 3)
         observation_space, action_space = spaces_of(env)
-        actor_part = critic_part = body.built(
-            observation_space, cls.usual, num_memories=1 + separate_critic, key=key_body
-        )
-        policy_body, size = actor_part.body, actor_part.body.size // (1 + separate_critic)
-        critic_size = size
+        built, heads = body.built(observation_space, cls.usual, num_memories=1 + separate_critic, key=key_body)
+        size = critic_size = built.size // (1 + separate_critic)
+        critic_heads = heads
         if critic_body is not None:
             if separate_critic:
                 raise ValueError("separate_critic=True and critic_body both give the critic a memory. Choose one.")
-            critic_part = critic_body.built(observation_space, cls.usual, key=jr.fold_in(key_body, 1))
-            policy_body = SeparateBodies(actor_part.body, critic_part.body)
-            critic_size = critic_part.body.size
-        head = ActionHead(
-            action_space,
-            squash=squash,
-            initial_log_std=initial_log_std,
-            noise_features=None if gsde_interval is None else [size, *actor_part.heads.hidden_sizes][-1],
-        )
-
-        def network(part: Built, in_size: int, outputs: int, final_gain: float, key: Key[Array, ""]) -> MLP:
-            sizes, activation, initialization = part.heads
-            return MLP(
-                in_size, outputs, sizes, activation, initialization=initialization, final_gain=final_gain, key=key
-            )
-
-        actor = network(actor_part, size, head.num_outputs, 0.01, key_actor)
-        critic = network(critic_part, critic_size, 1, 1.0, key_critic)
-        return cls.of(
-            policy_body, actor, critic, head, observation_space=observation_space, gsde_interval=gsde_interval
-        )
+            own, critic_heads = critic_body.built(observation_space, cls.usual, key=jr.fold_in(key_body, 1))
+            built, critic_size = SeparateBodies(built, own), own.size
+        noise_features = None if gsde_interval is None else (size, *heads.hidden_sizes)[-1]
+        head = ActionHead(action_space, squash=squash, initial_log_std=initial_log_std, noise_features=noise_features)
+        actor = heads.network(size, head.num_outputs, final_gain=0.01, key=key_actor)
+        critic = critic_heads.network(critic_size, 1, key=key_critic)
+        return cls.of(built, actor, critic, head, observation_space=observation_space, gsde_interval=gsde_interval)
 
     @classmethod
     def of(
@@ -161,16 +148,8 @@ class ActorCriticPolicy(Role, _Made, init=False):
         gsde_interval: int | None = None,
     ) -> "ActorCriticPolicy":
         """One made of these parts. `observation_space` is that of the body, where that has one and sees all of it."""
-        return assembled(
-            cls,
-            body,
-            observation_space,
-            action_space=head.action_space,
-            actor=actor,
-            critic=critic,
-            head=head,
-            gsde_interval=gsde_interval,
-        )
+        parts = {"actor": actor, "critic": critic, "head": head, "gsde_interval": gsde_interval}
+        return assembled(cls, body, observation_space, action_space=head.action_space, **parts)
 
 
 class MLPActorCriticPolicy(OnMLP, ActorCriticPolicy, init=False):

@@ -41,15 +41,13 @@ class AbstractBodyPolicy(AbstractPolicy):
         return self.body.reset()
 
 
-def check_reads(
-    name: str, network: MLP | Frozen, body: AbstractBody | Frozen, outputs: int, *, is_part: bool = False
-) -> None:
-    """Check that a network reads the features of a body, or with `is_part` a part of them, and gives as many numbers.
+def check_reads(name: str, network: MLP | Frozen, features: int, outputs: int) -> None:
+    """Check that a network takes so many features, and gives so many numbers.
 
     Raises: ValueError naming the network, what it has and what is wanted.
     """
-    if network.in_size > body.size or (network.in_size < body.size and not is_part):
-        raise ValueError(f"{name} takes {network.in_size} features, but the body gives {body.size}. Make one to fit.")
+    if network.in_size != features:
+        raise ValueError(f"{name} takes {network.in_size} features, but the body gives {features}. Make one to fit.")
     if network.out_size != outputs:
         raise ValueError(f"{name} gives {network.out_size} numbers, but {outputs} are wanted. Make one to fit.")
 

@@ -15,7 +15,7 @@ import jax
 from jaxtyping import Array, Key
 
 from perdure._core import register
-from perdure.network import Activation, Initialization, check_initialization, check_sizes
+from perdure.network import MLP, Activation, Initialization, check_initialization, check_sizes
 from perdure.space import AbstractSpace, Dict
 
 from ._architecture import NATURE, Architecture, Convolutions, RecurrentCell
@@ -31,6 +31,27 @@ class Layers(NamedTuple):
     hidden_sizes: tuple[int, ...]
     activation: Activation
     initialization: Initialization
+
+    def network(
+        self,
+        in_size: int,
+        out_size: int,
+        *,
+        final_activation: Activation = jax.nn.identity,
+        final_gain: float = 1.0,
+        key: Key[Array, ""],
+    ) -> MLP:
+        """These layers, and one of `out_size` behind them."""
+        return MLP(
+            in_size,
+            out_size,
+            self.hidden_sizes,
+            self.activation,
+            final_activation=final_activation,
+            initialization=self.initialization,
+            final_gain=final_gain,
+            key=key,
+        )
 
 
 class Usual(NamedTuple):

@@ -35,7 +35,9 @@ class AbstractNetworkDeterministicPolicy(AbstractBodyPolicy, AbstractDeterminist
     network: MLP | Frozen
 
     def __check_init__(self) -> None:
-        check_reads("network", self.network, self.body, check_bounded(self.action_space, type(self).__name__).flat_size)
+        check_reads(
+            "network", self.network, self.body.size, check_bounded(self.action_space, type(self).__name__).flat_size
+        )
 
     def normalized_action(
         self, policy_state: AbstractPolicyState | None, observation: Observation
@@ -79,16 +81,9 @@ class DeterministicPolicy(Role, _Made, init=False):
         key_body, key_network = jr.split(key)
         observation_space, action_space = spaces_of(env)
         actions = check_bounded(action_space, cls.__name__)
-        built, (sizes, activation, initialization) = body.built(observation_space, cls.usual, key=key_body)
-        network = MLP(
-            built.size,
-            actions.flat_size,
-            sizes,
-            activation,
-            final_activation=jnp.tanh,
-            initialization=initialization,
-            final_gain=0.01,
-            key=key_network,
+        built, heads = body.built(observation_space, cls.usual, key=key_body)
+        network = heads.network(
+            built.size, actions.flat_size, final_activation=jnp.tanh, final_gain=0.01, key=key_network
         )
         return cls.of(built, network, actions, observation_space=observation_space)
 

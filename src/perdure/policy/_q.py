@@ -1,6 +1,6 @@
 """Q policies: a body and the value of each action."""
 
-from typing import TYPE_CHECKING, ClassVar, TypedDict, TypeVar, final
+from typing import TYPE_CHECKING, ClassVar, TypeVar, final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from ._frozen import Frozen
 from ._role import OnCNN, OnLiquid, OnMLP, OnRecurrent, Role, assembled
 from ._spaces import HasSpaces, check_discrete, spaces_of
 
-R = TypeVar("R")  # a role
+R = TypeVar("R", bound="ActionValueRole")
 
 
 class AbstractActionValuePolicy(AbstractBodyPolicy):
@@ -49,9 +49,9 @@ class AbstractActionValuePolicy(AbstractBodyPolicy):
                 f"{type(self).__name__}.epsilon = {self.epsilon}, but it is a probability. Choose a number in [0, 1]."
             )
         each = max(self.network.out_size // num_actions, 1)
-        check_reads("network", self.network, self.body, num_actions * each)
+        check_reads("network", self.network, self.body.size, num_actions * each)
         if self.state_value is not None:
-            check_reads("state_value", self.state_value, self.body, each)
+            check_reads("state_value", self.state_value, self.body.size, each)
 
     def action_outputs(
         self, policy_state: AbstractPolicyState | None, observation: Observation
@@ -64,43 +64,11 @@ class AbstractActionValuePolicy(AbstractBodyPolicy):
         return policy_state, outputs
 
 
-class ActionValueParts(TypedDict):
-    """What a Q policy is made of, as its `of` takes it."""
-
-    body: AbstractBody
-    network: MLP
-    action_space: Discrete
-    state_value: MLP | None
-    observation_space: AbstractSpace
-
-
-def action_value_parts(
-    env: HasSpaces, body: AbstractBodyRecord, usual: Layers, outputs_per_action: int, dueling: bool, key: Key[Array, ""]
-) -> ActionValueParts:
-    """The parts for this environment, with `outputs_per_action` numbers an action."""
-    key_body, key_network, key_value = jr.split(key, 3)
-    observation_space, action_space = spaces_of(env)
-    actions = check_discrete(action_space)
-    built, heads = body.built(observation_space, usual, key=key_body)
-
-    def network(outputs: int, key: Key[Array, ""]) -> MLP:
-        sizes, activation, initialization = heads
-        return MLP(built.size, outputs, sizes, activation, initialization=initialization, key=key)
-
-    return {
-        "body": built,
-        "network": network(actions.n * outputs_per_action, key_network),
-        "action_space": actions,
-        "state_value": network(outputs_per_action, key_value) if dueling else None,
-        "observation_space": observation_space,
-    }
-
-
 class AbstractNetworkQPolicy(AbstractActionValuePolicy, AbstractQPolicy):
     """One number an action; see `QPolicy`, which makes them."""
 
     def __check_init__(self) -> None:
-        check_reads("network", self.network, self.body, self.action_space.n)
+        check_reads("network", self.network, self.body.size, self.action_space.n)
 
     def q_values(
         self, state: AbstractPolicyState | None, observation: Observation
@@ -126,7 +94,31 @@ class StatefulQPolicy(AbstractStatefulPolicy, AbstractNetworkQPolicy):
 
 
 class ActionValueRole(Role):
-    """What the roles on action values are made of."""
+    """The roles on action values, which differ in how many numbers an action has."""
+
+    usual = Layers((64, 64), jnp.tanh, "uniform")
+
+    @classmethod
+    def build(
+        cls: type[R],
+        env: HasSpaces,
+        body: AbstractBodyRecord,
+        *,
+        outputs_per_action: int,
+        dueling: bool,
+        epsilon: float,
+        key: Key[Array, ""],
+    ) -> R:
+        """One on this body with fresh weights."""
+        key_body, key_network, key_value = jr.split(key, 3)
+        observation_space, action_space = spaces_of(env)
+        actions = check_discrete(action_space)
+        built, heads = body.built(observation_space, cls.usual, key=key_body)
+        network = heads.network(built.size, actions.n * outputs_per_action, key=key_network)
+        state_value = heads.network(built.size, outputs_per_action, key=key_value) if dueling else None
+        return cls.of(
+            built, network, actions, state_value=state_value, epsilon=epsilon, observation_space=observation_space
+        )
 
     @classmethod
     def of(
@@ -160,7 +152,6 @@ class QPolicy(ActionValueRole, _Made, init=False):
     """
 
     classes = (StatelessQPolicy, StatefulQPolicy)
-    usual = Layers((64, 64), jnp.tanh, "uniform")
 
     def __new__(
         cls,
@@ -171,7 +162,7 @@ class QPolicy(ActionValueRole, _Made, init=False):
         epsilon: float = 0.05,
         key: Key[Array, ""],
     ) -> "QPolicy":
-        return cls.of(**action_value_parts(env, body, cls.usual, 1, dueling, key), epsilon=epsilon)
+        return cls.build(env, body, outputs_per_action=1, dueling=dueling, epsilon=epsilon, key=key)
 
 
 class MLPQPolicy(OnMLP, QPolicy, init=False):

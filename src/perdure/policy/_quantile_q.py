@@ -9,7 +9,7 @@ from perdure._core import Observation, check_counts, register
 from ._abstract_q import AbstractQuantileQPolicy
 from ._base import AbstractPolicyState, AbstractStatefulPolicy, AbstractStatelessPolicy
 from ._body_records import FLAT, AbstractBodyRecord
-from ._q import AbstractActionValuePolicy, ActionValueRole, QPolicy, action_value_parts
+from ._q import AbstractActionValuePolicy, ActionValueRole
 from ._role import OnCNN, OnLiquid, OnMLP, OnRecurrent
 from ._spaces import HasSpaces
 
@@ -57,7 +57,6 @@ class QuantileQPolicy(ActionValueRole, _Made, init=False):
     """
 
     classes = (StatelessQuantileQPolicy, StatefulQuantileQPolicy)
-    usual = QPolicy.usual
 
     def __new__(
         cls,
@@ -70,7 +69,7 @@ class QuantileQPolicy(ActionValueRole, _Made, init=False):
         key: Key[Array, ""],
     ) -> "QuantileQPolicy":
         check_counts(num_quantiles=num_quantiles)
-        return cls.of(**action_value_parts(env, body, cls.usual, num_quantiles, dueling, key), epsilon=epsilon)
+        return cls.build(env, body, outputs_per_action=num_quantiles, dueling=dueling, epsilon=epsilon, key=key)
 
 
 class MLPQuantileQPolicy(OnMLP, QuantileQPolicy, init=False):

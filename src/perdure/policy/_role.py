@@ -79,6 +79,9 @@ class RoleType(type):
         return role_of(cls)(settings.pop("env"), body, **settings)
 
     def __instancecheck__(cls, instance: object) -> bool:
+        if not cls.classes:  # what several roles share
+            below: list[type] = cls.__subclasses__()
+            return any(isinstance(instance, role) for role in below)
         if not isinstance(instance, cls.classes):
             return False
         body = inner_body(instance.body)

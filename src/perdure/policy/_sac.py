@@ -58,7 +58,7 @@ class AbstractNetworkSACPolicy(AbstractBodyPolicy, AbstractSACPolicy):
     def __check_init__(self) -> None:
         check_gsde(self.gsde_interval)
         space = check_actions(self.action_space, self.gsde_interval, type(self).__name__)
-        check_reads("network", self.network, self.body, num_outputs(space, self.gsde_interval))
+        check_reads("network", self.network, self.body.size, num_outputs(space, self.gsde_interval))
         if (self.log_std is None) != (self.gsde_interval is None):
             raise ValueError("log_std and gsde_interval belong together: give both for gSDE, or neither.")
 
@@ -140,20 +140,13 @@ class SACPolicy(Role, _Made, init=False):
         key_body, key_network = jr.split(key)
         observation_space, action_space = spaces_of(env)
         actions = check_actions(action_space, gsde_interval, cls.__name__)
-        built, (sizes, activation, initialization) = body.built(observation_space, cls.usual, key=key_body)
+        built, heads = body.built(observation_space, cls.usual, key=key_body)
         log_std = None
         if gsde_interval is not None:
-            log_std = initial_spread(actions.flat_size, initial_log_std, [built.size, *sizes][-1])
-        network = MLP(
-            built.size,
-            num_outputs(actions, gsde_interval),
-            sizes,
-            activation,
-            final_activation=jax.nn.identity if gsde_interval is None else Bounded(-MEAN, MEAN),
-            initialization=initialization,
-            final_gain=0.01,
-            key=key_network,
-        )
+            log_std = initial_spread(actions.flat_size, initial_log_std, (built.size, *heads.hidden_sizes)[-1])
+        final = jax.nn.identity if gsde_interval is None else Bounded(-MEAN, MEAN)
+        outputs = num_outputs(actions, gsde_interval)
+        network = heads.network(built.size, outputs, final_activation=final, final_gain=0.01, key=key_network)
         return cls.of(
             built, network, actions, log_std=log_std, gsde_interval=gsde_interval, observation_space=observation_space
         )

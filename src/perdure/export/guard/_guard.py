@@ -1,7 +1,7 @@
 """The guard against not-a-number: a pass that makes every target answer a broken observation in the same way.
 
 Runtimes lose NaN: in argmax and max, in comparisons, in whatever becomes an integer. After this pass integers and
-conditions have a NaN of their own, an *alarm* (`_nan_alarm`) that is computed beside them:
+conditions have a NaN of their own, an *alarm* (`_alarm`) that is computed beside them:
 
 - A comparison, a cast to an integer, a position (ArgMax, TopK) rings where the float it looked at is NaN.
 - An alarm goes along with integers and conditions; where they meet floats again, the float becomes NaN.

@@ -12,7 +12,6 @@ Every fifth row is held out, and what the report says of the quantised policy is
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -54,7 +53,7 @@ class Calibration:
         return {name: x[start :: HELD_OUT if start else 1] for name, x in self.rows.items()}
 
 
-def from_file(policy: Any, path: Path) -> Arrays:
+def from_file(policy: AbstractPolicy, path: Path) -> Arrays:
     """Observations of a file, by input.
 
     Raises: FileNotFoundError, or ValueError for a file of another kind or without a part of the observation.

@@ -22,7 +22,7 @@ from ._signature import Port, Signature, signature
 class Program:
     """`plain` is what the policy computes, `graph` the same with the guard, if there is one.
 
-    In another precision than float32 both compute what is written, which is near to the policy (`_precision`).
+    In another precision than float32 both compute what is written, which is near to the policy (`perdure.export.precision`).
     """
 
     signature: Signature
@@ -36,7 +36,7 @@ class Program:
         return name_tensors(without_batch(self.graph))
 
 
-def check_finite(policy: Any, target: str) -> None:
+def check_finite(policy: AbstractPolicy, target: str) -> None:
     """Raises: ExportError for a weight that is not finite or a constant that is NaN. Infinite bounds are no weights."""
     trained, rest = split_trainable(policy)
     for tree, is_weight in ((trained, True), (rest, False)):
@@ -67,7 +67,7 @@ def check_layers(graph: Graph, target: str) -> None:
                     refuse(t.name or "constant", t.value, ~np.isfinite(t.value), target)
 
 
-def policy_fingerprint(policy: Any) -> str | None:
+def policy_fingerprint(policy: AbstractPolicy) -> str | None:
     """None for a policy that no file could hold, such as one with a lambda in it: it exports all the same."""
     try:
         return fingerprint(policy).hex()
@@ -85,7 +85,7 @@ def describe_ports(ports: Sequence[Port]) -> list[dict[str, Any]]:
     return rows
 
 
-def metadata_of(policy: Any, sign: Signature, name: str, nan_guard: bool) -> dict[str, str]:
+def metadata_of(policy: AbstractPolicy, sign: Signature, name: str, nan_guard: bool) -> dict[str, str]:
     guard = {"on": nan_guard, "action": sign.sentinels if nan_guard else {}}
     metadata = {
         "name": name,

@@ -24,6 +24,7 @@ import numpy as np
 from jax import random as jr
 
 from perdure._core import ExportError
+from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Box, Discrete, MultiDiscrete, assemble, flatten_value, leaves_of
 
 from ._noise import Noise, noise_of
@@ -87,7 +88,7 @@ def next_name(state: str) -> str:
     return f"next_{state}"
 
 
-def state_ports(policy: Any) -> tuple[list[Port], dict[str, np.ndarray], Any]:
+def state_ports(policy: AbstractPolicy) -> tuple[list[Port], dict[str, np.ndarray], Any]:
     """Ports, initial values and tree structure of the policy's memory."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(policy.reset(key=jr.key(0)))
     ports, initial = [], {}
@@ -103,7 +104,7 @@ def state_ports(policy: Any) -> tuple[list[Port], dict[str, np.ndarray], Any]:
     return ports, initial, structure
 
 
-def mask_port(policy: Any) -> Port:
+def mask_port(policy: AbstractPolicy) -> Port:
     size = policy.action_space.mask_size
     if size == 0:
         raise ValueError(f"action_mask=True, but {policy.action_space} has no choices to bar. Export without a mask.")
@@ -114,7 +115,7 @@ def mask_port(policy: Any) -> Port:
     return Port("action_mask", (size,), np.dtype(bool))
 
 
-def noise_port(policy: Any) -> Port:
+def noise_port(policy: AbstractPolicy) -> Port:
     noise = noise_of(policy)
     return Port("noise", noise.shape, np.dtype(np.float32), noise=noise)
 
@@ -134,7 +135,7 @@ def optional_output(policy: Any, name: str, state: Any, observation: Any, mask: 
     return distribution.logits
 
 
-def check_outputs(policy: Any, outputs: Sequence[str]) -> None:
+def check_outputs(policy: AbstractPolicy, outputs: Sequence[str]) -> None:
     known = ("action", *OPTIONAL_OUTPUTS)
     for name in outputs:
         if name not in known:
@@ -161,7 +162,11 @@ def as_action(port: Port, value: Any) -> jax.Array:
 
 
 def signature(
-    policy: Any, *, deterministic: bool = True, action_mask: bool = False, outputs: Sequence[str] = ("action",)
+    policy: AbstractPolicy,
+    *,
+    deterministic: bool = True,
+    action_mask: bool = False,
+    outputs: Sequence[str] = ("action",),
 ) -> Signature:
     """The policy as a pure function of named arrays; with `deterministic=False` one of them is noise.
 
@@ -182,7 +187,7 @@ def signature(
         noise = [port.noise.inside(next(given)) for port in noises if port.noise is not None]
         state = jax.tree_util.tree_unflatten(structure, list(given))
         extra = {"action_mask": mask} if action_mask else {}
-        act = policy.act_from_noise if noise else policy
+        act: Any = getattr(policy, "act_from_noise") if noise else policy  # noqa: B009 - `noise_of` has looked for it
         new_state, action = act(state, observation, *noise, **extra)
         values = flatten_value(policy.action_space, action)
         results = [as_action(port, value) for port, value in zip(actions, values, strict=True)]

@@ -1,10 +1,10 @@
 """Inputs for the proof: samples of the spaces, their bounds, zeros, large and tiny numbers, every kind of mask."""
 
-from typing import Any
-
 import numpy as np
+from jaxtyping import ArrayLike, PyTree
 
 from perdure.export.program import Port, Signature, space_ports
+from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete, flatten_value
 
 LARGE = (1e3, 1e6)  # where a side has no bound, or one that no sensor reaches
@@ -73,7 +73,7 @@ def mask_cases(action_space: AbstractSpace, random: Generator) -> list[np.ndarra
     return cases
 
 
-def as_rows(policy: Any, observations: Any) -> dict[str, np.ndarray]:
+def as_rows(policy: AbstractPolicy, observations: PyTree[ArrayLike]) -> dict[str, np.ndarray]:
     """A batch of observations given by the user, one array a leaf, as rows by input name."""
     ports = space_ports(policy.observation_space, "observation")
     leaves = flatten_value(policy.observation_space, observations)
@@ -89,7 +89,9 @@ def as_rows(policy: Any, observations: Any) -> dict[str, np.ndarray]:
     return rows
 
 
-def make_inputs(policy: Any, sign: Signature, count: int, seed: int, observations: Any = None) -> dict[str, np.ndarray]:
+def make_inputs(
+    policy: AbstractPolicy, sign: Signature, count: int, seed: int, observations: PyTree[ArrayLike] | None = None
+) -> dict[str, np.ndarray]:
     """At least `count` rows for every input, in random order."""
     random = np.random.default_rng(seed)
     masks = mask_cases(policy.action_space, random) if any(p.name == "action_mask" for p in sign.inputs) else []

@@ -20,18 +20,22 @@ import json
 import runpy
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+Arrays = dict[str, np.ndarray]
+Prepare = Callable[[Arrays], Callable[[], Arrays]]
 
-def run_slices(prepare: Any, flat: Any, slices: Any) -> dict[str, Any]:
+
+def run_slices(prepare: Prepare, flat: Arrays, slices: list[list[int]]) -> dict[str, Any]:
     parts = [prepare({name: x[start:stop] for name, x in flat.items()})() for start, stop in slices]
     return {f"flat:{name}": np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
 
 
-def run_sequence(prepare: Any, sequence: Any, initial: Any, reset: Any) -> dict[str, Any]:
+def run_sequence(prepare: Prepare, sequence: Arrays, initial: Arrays, reset: np.ndarray) -> dict[str, Any]:
     steps, state = [], dict(initial)
     for t in range(len(reset)):
         for name, first in initial.items():
@@ -42,7 +46,7 @@ def run_sequence(prepare: Any, sequence: Any, initial: Any, reset: Any) -> dict[
     return {f"sequence:{name}": np.stack([step[name] for step in steps]) for name in (steps[0] if steps else ())}
 
 
-def median_seconds(prepare: Any, inputs: Any, count: int) -> float | None:
+def median_seconds(prepare: Prepare, inputs: Arrays, count: int) -> float | None:
     call = prepare(inputs)
     times = []
     for _ in range(count):

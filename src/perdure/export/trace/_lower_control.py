@@ -3,14 +3,15 @@
 from typing import Any
 
 import numpy as np
+from jax.extend.core import Jaxpr
 
 from perdure.graph import Tensor, constant
 
 from ._lower_shape import UNROLL_LIMIT
-from ._lowering import Builder, lowers, require
+from ._lowering import Builder, Equation, lowers, require
 
 
-def subjaxprs(jaxpr: Any) -> list[Any]:
+def subjaxprs(jaxpr: Jaxpr) -> list[Any]:
     """The inner jaxprs of all equations."""
     found = []
     for eqn in jaxpr.eqns:
@@ -22,23 +23,23 @@ def subjaxprs(jaxpr: Any) -> list[Any]:
     return found
 
 
-def equations(jaxpr: Any) -> list[Any]:
+def equations(jaxpr: Jaxpr) -> list[Any]:
     """All equations, also those of inner jaxprs."""
     return [*jaxpr.eqns, *(eqn for inner in subjaxprs(jaxpr) for eqn in equations(inner))]
 
 
-def callbacks(jaxpr: Any) -> list[Any]:
+def callbacks(jaxpr: Jaxpr) -> list[Any]:
     return [eqn for eqn in equations(jaxpr) if "callback" in eqn.primitive.name or eqn.primitive.name == "debug_print"]
 
 
-def is_equinox_check(eqn: Any) -> bool:
+def is_equinox_check(eqn: Equation) -> bool:
     """The callback of `eqx.error_if`, not one of the user's own."""
     function = getattr(eqn.params.get("callback"), "callback_func", None)
     return getattr(function, "__module__", "") == "equinox._errors"
 
 
 @lowers("scan")
-def scan(low: Builder, eqn: Any, *inputs: Tensor) -> list[Tensor]:
+def scan(low: Builder, eqn: Equation, *inputs: Tensor) -> list[Tensor]:
     p, length = eqn.params, int(eqn.params["length"])
     require(length <= UNROLL_LIMIT, f"of {length} steps is not unrolled (limit {UNROLL_LIMIT})")
     num_consts, num_carry = p["num_consts"], p["num_carry"]
@@ -59,7 +60,7 @@ def scan(low: Builder, eqn: Any, *inputs: Tensor) -> list[Tensor]:
 
 
 @lowers("cond")
-def cond(low: Builder, eqn: Any, which: Tensor, *inputs: Tensor) -> list[Tensor]:
+def cond(low: Builder, eqn: Equation, which: Tensor, *inputs: Tensor) -> list[Tensor]:
     branches = eqn.params["branches"]
     checks = [bool(calls := callbacks(b.jaxpr)) and all(map(is_equinox_check, calls)) for b in branches]
     if len(branches) == 2 and sum(checks) == 1:  # eqx.error_if: keep the branch that does not raise
@@ -78,7 +79,7 @@ def cond(low: Builder, eqn: Any, which: Tensor, *inputs: Tensor) -> list[Tensor]
 
 
 @lowers("platform_index")
-def platform_index(low: Builder, eqn: Any, *inputs: Tensor) -> Tensor:
+def platform_index(low: Builder, eqn: Equation, *inputs: Tensor) -> Tensor:
     """`lax.platform_dependent`: the branch for CPUs, else the default one."""
     platforms = eqn.params["platforms"]
     best = [i for i, names in enumerate(platforms) if names is not None and "cpu" in names]

@@ -6,7 +6,7 @@ import numpy as np
 
 from perdure.graph import Tensor, constant
 
-from ._lowering import RULES, Builder, integer_dtype, lowers, require
+from ._lowering import RULES, Builder, Equation, integer_dtype, lowers, require
 
 UNARY = {
     "neg": "Neg", "abs": "Abs", "sign": "Sign", "floor": "Floor", "ceil": "Ceil", "exp": "Exp", "log": "Log",
@@ -50,47 +50,47 @@ def number(x: Tensor, value: float | int) -> Tensor:
 
 
 @lowers("gt", "gt_to")
-def greater(low: Builder, eqn: Any, a: Tensor, b: Tensor) -> Tensor:
+def greater(low: Builder, eqn: Equation, a: Tensor, b: Tensor) -> Tensor:
     return binary(low, "Lt", b, a)
 
 
 @lowers("ge", "ge_to")
-def greater_equal(low: Builder, eqn: Any, a: Tensor, b: Tensor) -> Tensor:
+def greater_equal(low: Builder, eqn: Equation, a: Tensor, b: Tensor) -> Tensor:
     return binary(low, "Le", b, a)
 
 
 @lowers("ne")
-def not_equal(low: Builder, eqn: Any, a: Tensor, b: Tensor) -> Tensor:
+def not_equal(low: Builder, eqn: Equation, a: Tensor, b: Tensor) -> Tensor:
     return low.emit("Not", low.emit("Eq", a, b))
 
 
 @lowers("square")
-def square(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def square(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.emit("Mul", x, x)
 
 
 @lowers("rsqrt")
-def reciprocal_root(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def reciprocal_root(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.emit("Div", number(x, 1), low.emit("Sqrt", x))
 
 
 @lowers("cbrt")
-def cube_root(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def cube_root(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.emit("Mul", low.emit("Sign", x), low.emit("Pow", low.emit("Abs", x), number(x, 1 / 3)))
 
 
 @lowers("erfc")
-def erfc(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def erfc(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.emit("Sub", number(x, 1), low.emit("Erf", x))
 
 
 @lowers("exp2")
-def exp2(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def exp2(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.emit("Pow", number(x, 2), x)
 
 
 @lowers("asinh")
-def asinh(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def asinh(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     size = low.emit("Abs", x)
     root = low.emit("Sqrt", low.emit("Add", low.emit("Mul", x, x), number(x, 1)))
     # log1p(|x| + x^2 / (1 + sqrt(x^2 + 1))) keeps its digits near zero, where log(x + sqrt(x^2 + 1)) loses them.
@@ -99,19 +99,19 @@ def asinh(low: Builder, eqn: Any, x: Tensor) -> Tensor:
 
 
 @lowers("acosh")
-def acosh(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def acosh(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     root = low.emit("Sqrt", low.emit("Sub", low.emit("Mul", x, x), number(x, 1)))
     return low.emit("Log", low.emit("Add", x, root))
 
 
 @lowers("atanh")
-def atanh(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def atanh(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     difference = low.emit("Sub", low.emit("Log1p", x), low.emit("Log1p", low.emit("Neg", x)))
     return low.emit("Mul", difference, number(x, 0.5))
 
 
 @lowers("atan2")
-def atan2(low: Builder, eqn: Any, y: Tensor, x: Tensor) -> Tensor:
+def atan2(low: Builder, eqn: Equation, y: Tensor, x: Tensor) -> Tensor:
     """atan(y / x) where x > 0, a half turn more to the left of the axis, a quarter turn on it; atan2(0, 0) = 0."""
     is_left = low.emit("Lt", x, number(x, 0))
     is_origin = low.emit("And", *(low.emit("Eq", v, number(v, 0)) for v in (x, y)))
@@ -121,25 +121,25 @@ def atan2(low: Builder, eqn: Any, y: Tensor, x: Tensor) -> Tensor:
 
 
 @lowers("is_finite")
-def is_finite(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def is_finite(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.emit("Lt", low.emit("Abs", x), number(x, np.inf))
 
 
 @lowers("convert_element_type")
-def convert(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def convert(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     to = integer_dtype(eqn.params["new_dtype"])
     return low.is_nonzero(x) if to.kind == "b" and x.dtype != bool else low.cast(x, to)
 
 
 @lowers("reduce_precision")
-def keep_precision(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def keep_precision(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     exact = eqn.params["exponent_bits"] >= 8 and eqn.params["mantissa_bits"] >= 23
     require(exact, "rounds to less than float32")
     return x
 
 
 @lowers("and", "or", "not", "xor")
-def logical(low: Builder, eqn: Any, *x: Tensor) -> Tensor:
+def logical(low: Builder, eqn: Equation, *x: Tensor) -> Tensor:
     require(x[0].dtype == bool, "works on the bits of integers")
     name = eqn.primitive.name
     if name == "xor":
@@ -148,7 +148,7 @@ def logical(low: Builder, eqn: Any, *x: Tensor) -> Tensor:
 
 
 @lowers("round")
-def round_half(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def round_half(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     if int(eqn.params["rounding_method"]) == 1:  # half to even
         return low.emit("Round", x)
     half_up = low.emit("Floor", low.emit("Add", low.emit("Abs", x), number(x, 0.5)))
@@ -156,7 +156,7 @@ def round_half(low: Builder, eqn: Any, x: Tensor) -> Tensor:
 
 
 @lowers("integer_pow")
-def integer_power(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def integer_power(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     """By squaring, as XLA does."""
     left, power = abs(eqn.params["y"]), None
     base = x
@@ -171,18 +171,18 @@ def integer_power(low: Builder, eqn: Any, x: Tensor) -> Tensor:
 
 
 @lowers("clamp")
-def clamp(low: Builder, eqn: Any, lower: Tensor, x: Tensor, upper: Tensor) -> Tensor:
+def clamp(low: Builder, eqn: Equation, lower: Tensor, x: Tensor, upper: Tensor) -> Tensor:
     return low.emit("Min", low.emit("Max", x, lower), upper)
 
 
 @lowers("nextafter", "population_count", "clz", "shift_left", "shift_right_logical", "shift_right_arithmetic")
-def bits(low: Builder, eqn: Any, *x: Tensor) -> Tensor:
+def bits(low: Builder, eqn: Equation, *x: Tensor) -> Tensor:
     require(False, "works on the bits of numbers")
     raise AssertionError
 
 
 @lowers("select_n")
-def select(low: Builder, eqn: Any, which: Tensor, *cases: Tensor) -> Tensor:
+def select(low: Builder, eqn: Equation, which: Tensor, *cases: Tensor) -> Tensor:
     if which.dtype == bool:
         return low.emit("Where", which, cases[1], cases[0])
     y = cases[-1]

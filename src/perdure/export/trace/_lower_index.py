@@ -12,7 +12,7 @@ import numpy as np
 from perdure.graph import Tensor, constant, size
 
 from ._lower_shape import UNROLL_LIMIT
-from ._lowering import Builder, lowers, require
+from ._lowering import Builder, Equation, lowers, require
 
 
 def int32(value: Any) -> Tensor:
@@ -62,7 +62,7 @@ def linear_index(
 
 
 @lowers("gather")
-def gather(low: Builder, eqn: Any, x: Tensor, index: Tensor) -> Tensor:
+def gather(low: Builder, eqn: Equation, x: Tensor, index: Tensor) -> Tensor:
     d, out = eqn.params["dimension_numbers"], low.shape(eqn.outvars[0].aval.shape)
     sizes, rank = low.shape(eqn.params["slice_sizes"]), x.rank
     x_batch, i_batch = [int(a) for a in d.operand_batching_dims], [int(a) for a in d.start_indices_batching_dims]
@@ -116,7 +116,7 @@ def labels_index(label: tuple[str, int], num_batch: int) -> int:
 
 
 @lowers("dynamic_slice")
-def dynamic_slice(low: Builder, eqn: Any, x: Tensor, *starts: Tensor) -> Tensor:
+def dynamic_slice(low: Builder, eqn: Equation, x: Tensor, *starts: Tensor) -> Tensor:
     sizes = low.shape(eqn.outvars[0].aval.shape)
     require(all(s.is_constant for s in starts), "starts at a place shared by the whole batch")
     at = [int(np.clip(s.value, 0, max(d - n, 0))) for s, d, n in zip(starts, x.shape, sizes, strict=True)]
@@ -124,7 +124,7 @@ def dynamic_slice(low: Builder, eqn: Any, x: Tensor, *starts: Tensor) -> Tensor:
 
 
 @lowers("dynamic_update_slice")
-def dynamic_update_slice(low: Builder, eqn: Any, x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
+def dynamic_update_slice(low: Builder, eqn: Equation, x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
     require(all(s.is_constant for s in starts), "starts at a place shared by the whole batch")
     at = [int(np.clip(s.value, 0, max(d - n, 0))) for s, d, n in zip(starts, x.shape, update.shape, strict=True)]
     return paste(low, x, update, at)
@@ -153,7 +153,7 @@ UPDATES = {"scatter": None, "scatter-add": "Add", "scatter_add": "Add", "scatter
 
 
 @lowers(*UPDATES)
-def scatter(low: Builder, eqn: Any, x: Tensor, index: Tensor, update: Tensor) -> Tensor:
+def scatter(low: Builder, eqn: Equation, x: Tensor, index: Tensor, update: Tensor) -> Tensor:
     """`x.at[...].set(v)` and its kin: for each written entry, x where the position differs, else the new value."""
     d, op = eqn.params["dimension_numbers"], UPDATES[eqn.primitive.name]
     x_batch, i_batch = [int(a) for a in d.operand_batching_dims], [int(a) for a in d.scatter_indices_batching_dims]

@@ -8,7 +8,7 @@ import numpy as np
 from perdure.graph import Shape, Tensor, constant, size
 
 from ._lower_shape import spread
-from ._lowering import Builder, lowers, require
+from ._lowering import Builder, Equation, lowers, require
 
 
 def dims(x: Tensor, axes: Sequence[int]) -> Shape:
@@ -24,7 +24,7 @@ def dense(low: Builder, x: Tensor, free: list[int], contracted: Sequence[int], w
 
 
 @lowers("dot_general")
-def dot_general(low: Builder, eqn: Any, a: Tensor, b: Tensor) -> Tensor:
+def dot_general(low: Builder, eqn: Equation, a: Tensor, b: Tensor) -> Tensor:
     (ca, cb), (ba, bb) = (tuple(tuple(map(int, d)) for d in pair) for pair in eqn.params["dimension_numbers"])
     require(a.dtype == np.float32 and b.dtype == np.float32, f"of {a.dtype} by {b.dtype}; cast both to float32")
     fa = [i for i in range(a.rank) if i not in ca and i not in ba]
@@ -43,7 +43,7 @@ def dot_general(low: Builder, eqn: Any, a: Tensor, b: Tensor) -> Tensor:
 
 
 @lowers("conv_general_dilated")
-def convolution(low: Builder, eqn: Any, x: Tensor, w: Tensor) -> Tensor:
+def convolution(low: Builder, eqn: Equation, x: Tensor, w: Tensor) -> Tensor:
     p, rank = eqn.params, x.rank - 2
     numbers = p["dimension_numbers"]
     require(w.is_constant, "whose kernel depends on the observation")
@@ -87,7 +87,7 @@ def crop(low: Builder, x: Tensor, pads: tuple) -> tuple[Tensor, tuple]:
 
 
 @lowers("reduce_window_max", "reduce_window_min", "reduce_window_sum")
-def pool(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def pool(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     p, kind = eqn.params, eqn.primitive.name.removeprefix("reduce_window_")
     window, strides = [int(k) for k in p["window_dimensions"]], [int(s) for s in p["window_strides"]]
     spatial = [i for i in range(x.rank) if window[i] > 1 or strides[i] > 1] or [x.rank - 1]

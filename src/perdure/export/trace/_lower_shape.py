@@ -6,13 +6,13 @@ import numpy as np
 
 from perdure.graph import Tensor, constant, is_op
 
-from ._lowering import Builder, integer_dtype, lowers, require
+from ._lowering import Builder, Equation, integer_dtype, lowers, require
 
 UNROLL_LIMIT = 64
 
 
 @lowers("broadcast_in_dim")
-def broadcast(low: Builder, eqn: Any, x: Tensor, *dynamic: Tensor) -> Tensor:
+def broadcast(low: Builder, eqn: Equation, x: Tensor, *dynamic: Tensor) -> Tensor:
     shape = low.shape(eqn.outvars[0].aval.shape)
     spread = [1] * len(shape)
     for axis, target in enumerate(eqn.params["broadcast_dimensions"]):
@@ -21,53 +21,53 @@ def broadcast(low: Builder, eqn: Any, x: Tensor, *dynamic: Tensor) -> Tensor:
 
 
 @lowers("reshape", "squeeze", "expand_dims")
-def reshape(low: Builder, eqn: Any, x: Tensor, *dynamic: Tensor) -> Tensor:
+def reshape(low: Builder, eqn: Equation, x: Tensor, *dynamic: Tensor) -> Tensor:
     return low.reshape(x, low.shape(eqn.outvars[0].aval.shape))
 
 
 @lowers("transpose")
-def transpose(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def transpose(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.transpose(x, eqn.params["permutation"])
 
 
 @lowers("concatenate")
-def concatenate(low: Builder, eqn: Any, *xs: Tensor) -> Tensor:
+def concatenate(low: Builder, eqn: Equation, *xs: Tensor) -> Tensor:
     return low.emit("Concat", *xs, axis=int(eqn.params["dimension"]))
 
 
 @lowers("stack")
-def stack(low: Builder, eqn: Any, *xs: Tensor) -> Tensor:
+def stack(low: Builder, eqn: Equation, *xs: Tensor) -> Tensor:
     axis = int(eqn.params["axis"])
     return low.emit("Concat", *[low.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:])) for x in xs], axis=axis)
 
 
 @lowers("unstack")
-def unstack(low: Builder, eqn: Any, x: Tensor) -> list[Tensor]:
+def unstack(low: Builder, eqn: Equation, x: Tensor) -> list[Tensor]:
     axis = int(eqn.params["axis"])
     rest = (*x.shape[:axis], *x.shape[axis + 1 :])
     return [low.reshape(low.cut(x, axis, k, 1), rest) for k in range(x.shape[axis])]
 
 
 @lowers("slice")
-def static_slice(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def static_slice(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.slice(x, eqn.params["start_indices"], low.shape(eqn.outvars[0].aval.shape), eqn.params["strides"])
 
 
 @lowers("split")
-def split(low: Builder, eqn: Any, x: Tensor) -> list[Tensor]:
+def split(low: Builder, eqn: Equation, x: Tensor) -> list[Tensor]:
     axis, ends = int(eqn.params["axis"]), np.cumsum([int(n) for n in eqn.params["sizes"]])
     return [low.cut(x, axis, int(end) - int(n), int(n)) for end, n in zip(ends, eqn.params["sizes"], strict=True)]
 
 
 @lowers("tile")
-def tile(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def tile(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     for axis, count in enumerate(map(int, eqn.params["reps"])):
         x = low.emit("Concat", *[x] * count, axis=axis) if count > 1 else x
     return x
 
 
 @lowers("rev")
-def reverse(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def reverse(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     axes = [int(i) for i in eqn.params["dimensions"]]
     require(all(x.shape[i] >= 0 for i in axes), "mirrors the batch")
     starts = [d - 1 if i in axes else 0 for i, d in enumerate(x.shape)]
@@ -75,7 +75,7 @@ def reverse(low: Builder, eqn: Any, x: Tensor) -> Tensor:
 
 
 @lowers("pad")
-def pad(low: Builder, eqn: Any, x: Tensor, value: Tensor) -> Tensor:
+def pad(low: Builder, eqn: Equation, x: Tensor, value: Tensor) -> Tensor:
     config = [tuple(map(int, c)) for c in eqn.params["padding_config"]]
     require(value.is_constant, "pads with a value that depends on the observation")
     for axis, (_, _, inner) in enumerate(config):
@@ -99,7 +99,7 @@ def spread(low: Builder, x: Tensor, axis: int, gap: int, value: Any) -> Tensor:
 
 
 @lowers("iota")
-def iota(low: Builder, eqn: Any) -> Tensor:
+def iota(low: Builder, eqn: Equation) -> Tensor:
     shape, axis = low.shape(eqn.outvars[0].aval.shape), int(eqn.params["dimension"])
     require(shape[axis] >= 0, "counts the batch")
     count = np.arange(shape[axis], dtype=integer_dtype(eqn.params["dtype"]))
@@ -108,7 +108,7 @@ def iota(low: Builder, eqn: Any) -> Tensor:
     )
 
 
-def reduce(low: Builder, eqn: Any, x: Tensor, kind: str) -> Tensor:
+def reduce(low: Builder, eqn: Equation, x: Tensor, kind: str) -> Tensor:
     axes = tuple(sorted(int(i) for i in eqn.params["axes"]))
     require(all(x.shape[i] >= 0 for i in axes), "reduces over the batch")
     require(all(x.shape[i] > 0 for i in axes) or kind in ("sum", "prod"), "takes the largest of nothing")
@@ -118,19 +118,19 @@ def reduce(low: Builder, eqn: Any, x: Tensor, kind: str) -> Tensor:
 
 
 @lowers("reduce_sum", "reduce_max", "reduce_min", "reduce_prod")
-def reduce_numbers(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def reduce_numbers(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     kind = eqn.primitive.name.removeprefix("reduce_")
     return reduce_flags(low, eqn, x) if x.dtype == bool else reduce(low, eqn, x, kind)
 
 
 @lowers("reduce_or", "reduce_and")
-def reduce_flags(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def reduce_flags(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     kind = {"or": "max", "max": "max", "and": "min", "min": "min"}[eqn.primitive.name.removeprefix("reduce_")]
     return low.emit("Lt", constant(np.int32(0)), reduce(low, eqn, low.cast(x, np.int32), kind))
 
 
 @lowers("argmax", "argmin")
-def arg_extreme(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def arg_extreme(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     axes = eqn.params["axes"]
     require(len(axes) == 1 and x.shape[int(axes[0])] > 0, "works on one axis that is not empty")
     require(
@@ -144,12 +144,12 @@ def arg_extreme(low: Builder, eqn: Any, x: Tensor) -> Tensor:
 
 
 @lowers("cumsum")
-def cumsum(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def cumsum(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.emit("CumSum", x, axis=int(eqn.params["axis"]), reverse=bool(eqn.params["reverse"]))
 
 
 @lowers("cumprod", "cummax", "cummin")
-def cumulative(low: Builder, eqn: Any, x: Tensor) -> Tensor:
+def cumulative(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     """No runtime has these, so they are written out entry by entry."""
     op = {"cumprod": "Mul", "cummax": "Max", "cummin": "Min"}[eqn.primitive.name]
     axis = int(eqn.params["axis"])
@@ -162,13 +162,13 @@ def cumulative(low: Builder, eqn: Any, x: Tensor) -> Tensor:
 
 
 @lowers("top_k")
-def top_k(low: Builder, eqn: Any, x: Tensor) -> list[Tensor]:
+def top_k(low: Builder, eqn: Equation, x: Tensor) -> list[Tensor]:
     require(int(eqn.params.get("axis", x.rank - 1)) in (-1, x.rank - 1), "works on the last axis only")
     return [low.emit("TopK", x, k=int(eqn.params["k"]), largest=True, index=is_index) for is_index in (False, True)]
 
 
 @lowers("sort")
-def sort(low: Builder, eqn: Any, *xs: Tensor) -> list[Tensor]:
+def sort(low: Builder, eqn: Equation, *xs: Tensor) -> list[Tensor]:
     require(eqn.params["num_keys"] == 1, "by several keys")
     axis, rank = int(eqn.params["dimension"]), xs[0].rank
     require(xs[0].shape[axis] >= 0, "sorts the batch")

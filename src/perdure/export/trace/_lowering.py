@@ -5,15 +5,39 @@ A rule is `rule(low, equation, *inputs)` and returns a tensor, or a list with on
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive
+from numpy.typing import DTypeLike
 
 from perdure._core import ExportError
 from perdure.graph import Shape, Tensor, constant, emit
 
 Rule = Callable[..., Any]
+
+
+class Variable(Protocol):
+    """A value of a jaxpr, by what is known of it while tracing."""
+
+    @property
+    def aval(self) -> Any: ...
+
+
+class Equation(Protocol):
+    """What a rule reads of an equation of a jaxpr."""
+
+    @property
+    def primitive(self) -> Primitive: ...
+    @property
+    def params(self) -> dict[str, Any]: ...
+    @property
+    def invars(self) -> Sequence[Variable]: ...
+    @property
+    def outvars(self) -> Sequence[Variable]: ...
+
+
 RULES: dict[str, Rule] = {}
 
 
@@ -39,7 +63,7 @@ class Builder(ABC):
         """Our shape for JAX's, in which the batch is a symbol."""
 
     @abstractmethod
-    def inline(self, closed: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+    def inline(self, closed: ClosedJaxpr | Jaxpr, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The outputs of an inner jaxpr."""
 
     def emit(self, op: str, *inputs: Tensor, **attrs: Any) -> Tensor:
@@ -68,7 +92,7 @@ class Builder(ABC):
             [count if i == axis else d for i, d in enumerate(x.shape)],
         )
 
-    def cast(self, x: Tensor, dtype: Any) -> Tensor:
+    def cast(self, x: Tensor, dtype: DTypeLike) -> Tensor:
         dtype = np.dtype(dtype)
         if x.is_constant:
             return constant(x.value.astype(dtype), x.name)
@@ -78,7 +102,7 @@ class Builder(ABC):
         return self.emit("Not", self.emit("Eq", x, constant(np.zeros((), x.dtype))))
 
 
-def integer_dtype(dtype: Any) -> np.dtype:
+def integer_dtype(dtype: DTypeLike) -> np.dtype:
     """uint32 is held as int32: counters and positions, which is all that JAX itself makes of it, stay below 2^31."""
     return np.dtype(np.int32) if np.dtype(dtype) == np.uint32 else np.dtype(dtype)
 

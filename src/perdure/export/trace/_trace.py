@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import export as jax_export
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from perdure._core import ExportError
 from perdure.graph import DTYPES, Graph, Node, Shape, Tensor, constant, emit
@@ -18,7 +19,7 @@ from perdure.graph import DTYPES, Graph, Node, Shape, Tensor, constant, emit
 from . import _lower_control, _lower_elementwise, _lower_index, _lower_linear, _lower_shape
 from ._advice import advice
 from ._lower_control import callbacks, equations, is_equinox_check
-from ._lowering import RULES, Builder, integer_dtype, is_key
+from ._lowering import RULES, Builder, Equation, integer_dtype, is_key
 from ._source import user_line
 
 CALLS = {
@@ -128,12 +129,13 @@ class Tracer(Builder):
         array = np.asarray(value)
         return constant(array.astype(integer_dtype(array.dtype)), name)
 
-    def inline(self, closed: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+    def inline(self, closed: ClosedJaxpr | Jaxpr, inputs: Sequence[Tensor]) -> list[Tensor]:
         consts = [self.constant(c) for c in getattr(closed, "consts", [])]
-        return self.run(getattr(closed, "jaxpr", closed), consts, inputs, self.where, self.scope)
+        jaxpr = closed.jaxpr if isinstance(closed, ClosedJaxpr) else closed
+        return self.run(jaxpr, consts, inputs, self.where, self.scope)
 
     def run(
-        self, jaxpr: Any, consts: Sequence[Tensor], inputs: Sequence[Tensor], site: str = "", scope: str = ""
+        self, jaxpr: Jaxpr, consts: Sequence[Tensor], inputs: Sequence[Tensor], site: str = "", scope: str = ""
     ) -> list[Tensor]:
         values: dict[Any, Tensor] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *inputs], strict=True))
 
@@ -151,7 +153,7 @@ class Tracer(Builder):
             values.update(zip(eqn.outvars, results, strict=True))
         return [read(v) for v in jaxpr.outvars]
 
-    def equation(self, eqn: Any, inputs: list[Tensor]) -> list[Tensor]:
+    def equation(self, eqn: Equation, inputs: list[Tensor]) -> list[Tensor]:
         name = eqn.primitive.name
         if name in CALLS:
             return self.inline(eqn.params[CALLS[name]], inputs)
@@ -173,22 +175,24 @@ class Tracer(Builder):
             return self.unsupported(eqn, f"primitive '{name}' {error} and cannot be exported. {advice(name)}")
         return out if isinstance(out, list) else [out]
 
-    def draws(self, eqn: Any) -> bool:
-        inner = [getattr(j, "jaxpr", j) for p in eqn.params.values() for j in (p if isinstance(p, tuple) else (p,))]
+    def draws(self, eqn: Equation) -> bool:
+        inner: list[Any] = [
+            getattr(j, "jaxpr", j) for p in eqn.params.values() for j in (p if isinstance(p, tuple) else (p,))
+        ]
         return any(e.primitive.name in RANDOM for j in inner if hasattr(j, "eqns") for e in equations(j))
 
-    def is_foldable(self, eqn: Any, inputs: list[Tensor]) -> bool:
+    def is_foldable(self, eqn: Equation, inputs: list[Tensor]) -> bool:
         if eqn.primitive.name == "platform_index" or not all(t.is_constant for t in inputs):
             return False
         if any(not isinstance(d, int) for v in eqn.outvars for d in getattr(v.aval, "shape", ())):
             return False
         return not (eqn.primitive.name in CONTROL and self.has_callback(eqn))
 
-    def has_callback(self, eqn: Any) -> bool:
+    def has_callback(self, eqn: Equation) -> bool:
         branches = eqn.params.get("branches", ())
         return any(callbacks(b.jaxpr) for b in branches)
 
-    def fold(self, eqn: Any, inputs: list[Tensor]) -> list[Tensor]:
+    def fold(self, eqn: Equation, inputs: list[Tensor]) -> list[Tensor]:
         """Execute it now, with JAX, in the dtypes that JAX expects."""
         arrays = [
             t.value if is_key(t.value) else np.asarray(t.value, v.aval.dtype)
@@ -200,7 +204,7 @@ class Tracer(Builder):
             out[0].name = inputs[0].name  # a reshaped weight keeps its name
         return out
 
-    def unsupported(self, eqn: Any, message: str, line: str | None = None) -> list[Tensor]:
+    def unsupported(self, eqn: Equation, message: str, line: str | None = None) -> list[Tensor]:
         """A poisoned value: harmless unless an output depends on it."""
         dummy = constant(np.int32(0))
         return [
