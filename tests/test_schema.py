@@ -39,7 +39,7 @@ def test_every_class_is_recorded():
 
 
 def test_files_of_every_class_and_version_are_kept():
-    """They load: see tests/checkpoint/test_first_version.py and what else reads tests/golden."""
+    """They load: see tests/checkpoint/test_old_files.py and what else reads tests/golden."""
     kept = schema.in_files(FILE.parent)
     wanted = {(name, int(version)) for name, versions in RECORDED["classes"].items() for version in versions}
     wanted |= {(name, 1) for name in RECORDED["retired"]}

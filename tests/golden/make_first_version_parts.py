@@ -27,7 +27,7 @@ from perdure.network import (
     SoftShrink,
     Stack,
 )
-from perdure.policy import FixedNormalizer, NormalizedImage, QFunction, UnscaledConvolutions
+from perdure.policy import FixedNormalizer, NormalizedImage, QFunction
 from perdure.space import Box, Discrete, MultiBinary, Tuple
 from perdure.utils import Serializable, register
 
@@ -50,6 +50,8 @@ class Parts(Serializable):
 
 
 def parts() -> Parts:
+    from perdure.policy import UnscaledConvolutions  # which later versions do not have
+
     image, env = (
         CNN((12, 12, 1), 4, channels=(2,), kernels=(4,), strides=(3,), key=jr.key(0)),
         classic_control.Pendulum(),
