@@ -101,7 +101,7 @@ def test_the_command_line_passes_on_what_the_policy_was_trained_for(tmp_path, mo
     policy = MLPActorCriticPolicy(env=CartPole(), hidden_sizes=(8,), key=jr.key(0))
     save_policy(tmp_path / "policy.safetensors", policy, metadata={"environment": "CartPole-v1"})
     commands.export(tmp_path / "policy.safetensors", tmp_path / "deploy", ("web",), compilation_cache=False)
-    assert given["environment"] == "CartPole-v1"
+    assert given["options"].environment == "CartPole-v1"
     assert given["targets"] == ["web"]
 
 
