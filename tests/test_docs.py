@@ -54,3 +54,20 @@ def test_the_drawing_of_the_rooms_is_true():
         assert sorted(inner) == sorted(drawn), room
         if room == "export":
             assert inner == drawn, "in the order of imports"
+
+
+MOST_FILES = {"a body": 1, "an environment": 1, "an algorithm": 3, "an importer": 2, "a target": 4, "an operator": 11}
+
+
+def test_the_page_for_contributors_names_no_more_files_than_it_promises():
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text()
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| a")]
+    found = {what.removeprefix("| "): (files, test) for what, files, _, test in rows}
+    assert MOST_FILES.keys() <= found.keys()
+    for what, most in MOST_FILES.items():
+        files, test = found[what]
+        first = files.split("; or ")[0]  # the other way of a target
+        named = re.findall(r"`[\w/]+\.(?:py|toml)`|\b[A-Z]+\.md\b", first)
+        count = len(named) if what in ("a target", "an operator") else len(named) + 1  # and the file or folder itself
+        assert 1 <= count <= most, (what, named)
+        assert (DOCS.parent / "tests/templates" / test.split("`")[1]).exists()

@@ -4,4 +4,4 @@ Nothing is imported here: `import perdure` costs nothing, and each room (`perdur
 what it needs when it is imported.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
