@@ -40,7 +40,7 @@ class Holder(eqx.Module):
 
 @register
 @dataclasses.dataclass(frozen=True)
-class Frozen:
+class FrozenRecord:
     value: Any
 
 
@@ -96,7 +96,7 @@ leaves = st.recursive(
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(statics, leaves)
 def test_rebuild_is_the_inverse_of_describe(static, leaf):
-    assert_returns(Holder(Frozen(static), leaf))
+    assert_returns(Holder(FrozenRecord(static), leaf))
 
 
 def test_one_of_everything_returns():
@@ -192,7 +192,7 @@ def test_long_values_that_differ_late_look_different():
     ours, theirs = np.zeros(1000), np.zeros(1000)
     ours[0] = theirs[0] = 1
     theirs[-1] = 2
-    (line,) = differences(describe(Frozen(ours)), describe(Frozen(theirs)))
+    (line,) = differences(describe(FrozenRecord(ours)), describe(FrozenRecord(theirs)))
     assert line.startswith("policy.value: file has float64[1000] [1.0, 0.0")
     assert len(line) < 500
 
@@ -226,7 +226,7 @@ def test_what_files_do_not_hold_is_refused_by_path():
         (loop, r"deep. Does it contain itself"),
     ]:
         with pytest.raises(TypeError, match=complaint):
-            describe(Frozen(value))
+            describe(FrozenRecord(value))
 
 
 def test_an_unregistered_class_is_described_but_not_where_it_must_be_rebuilt():

@@ -87,7 +87,7 @@ def describe(tree: Any, *, root: str = "policy", registered_only: bool = False) 
     return _describe(tree, root, False, registered_only, MAX_DEPTH)
 
 
-def is_described_version(rest: Mapping[str, Any]) -> bool:
+def is_described_version(rest: Mapping[Any, Any]) -> bool:
     """Whether what a class is described by, beside its name and fields, is nothing (version 1) or a later version."""
     version = rest.get("version", 2)
     return rest.keys() <= {"version"} and type(version) is int and version > 1  # True == 1 in Python
@@ -120,8 +120,9 @@ def _describe(value: Any, path: str, static: bool, registered_only: bool, depth:
                 members.append([name, inner(getattr(value, name), where, static or is_static)])
             else:  # a constructor of its own left it at the class's value, so it is no leaf for JAX either
                 members.append([name, {"default": inner(getattr(value, name), where, True)}])
-        name, version = name_of(cls), version_of(name_of(cls))
-        return {"class": name, "fields": members, **({"version": version} if version > 1 else {})}
+        registered = name_of(cls)
+        version = version_of(registered)
+        return {"class": registered, "fields": members, **({"version": version} if version > 1 else {})}
     if not static and is_stored(value):
         return _described_leaf(value, path)
     if cls is tuple:

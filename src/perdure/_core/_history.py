@@ -108,7 +108,8 @@ def removed(*fields: str) -> Upgrade:
     return upgrade
 
 
-class Renamed(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Renamed:
     """Fields by their old names, with the new ones."""
 
     names: Mapping[str, str]
@@ -125,7 +126,8 @@ def renamed(**fields: str) -> Upgrade:
     return Renamed(fields)
 
 
-class Reordered(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Reordered:
     """The same fields in another order than `former`."""
 
     former: tuple[str, ...]
@@ -149,6 +151,8 @@ def changed(**functions: Callable[[np.ndarray], Any]) -> Upgrade:
     def upgrade(instance: Instance) -> Instance:
         for name, function in functions.items():
             if isinstance(old := instance.fields[name], Leaf):
+                if old.array is None:
+                    raise KeyError(f"{name!r} has no data")
                 array = np.asarray(function(old.array))
                 instance.fields[name] = Leaf({**old.node, "dtype": array.dtype.name, "shape": list(array.shape)}, array)
         return instance
@@ -273,7 +277,7 @@ def _bind(node: Any, path: tuple[str, ...], arrays: Mapping[str, np.ndarray]) ->
         case {"leaf": _}:
             return Leaf(node, arrays.get(".".join(path)))
         case {"class": str(name), "fields": list(pairs), **rest} if _are_pairs(pairs) and is_described_version(rest):
-            node = Instance(name, dict(map(tuple, pairs)), rest.get("version", 1))
+            node = Instance(name, dict(map(tuple, pairs)), node.get("version", 1))
     return _inside(node, path, functools.partial(_bind, arrays=arrays))
 
 

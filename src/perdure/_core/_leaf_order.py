@@ -36,7 +36,7 @@ def first_order(cls: type) -> tuple[str, ...]:
 def leaf_order(tree: PyTree) -> list[int]:
     """The places of the leaves in JAX's order, in the order of the first version."""
     leaves, structure = jax.tree.flatten(tree)
-    return list(_in_order(structure.unflatten(range(len(leaves)))))
+    return list(_in_order(jax.tree.unflatten(structure, range(len(leaves)))))
 
 
 def _in_order(node: PyTree) -> Iterable[int]:
@@ -66,4 +66,4 @@ def unravel(vector: Any, like: PyTree) -> PyTree:
         else:
             pieces[place] = vector[begin : begin + leaf.size].reshape(leaf.shape)
         begin += leaf.size
-    return structure.unflatten([pieces[place] for place in range(len(leaves))])
+    return jax.tree.unflatten(structure, [pieces[place] for place in range(len(leaves))])

@@ -187,7 +187,7 @@ def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
         order = leaf_order(gradient)
         clipped, state = clip.update([leaves[place] for place in order], state)
         places = dict(zip(order, clipped, strict=True))
-        return structure.unflatten([places[place] for place in range(len(leaves))]), state
+        return jax.tree.unflatten(structure, [places[place] for place in range(len(leaves))]), state
 
     return optax.GradientTransformation(clip.init, update)
 

@@ -53,13 +53,17 @@ class Stored(NamedTuple):
         return next((self.files[beginning] for beginning in beginnings if beginning in self.files), TRAINING)
 
 
+def class_of(module: Any) -> type:
+    return type(module)
+
+
 def stored(state: Any) -> Stored:
     """A training state, or one of shapes, as files hold it."""
     files: dict[str, str] = {}
 
     def part(module: Any, prefix: str) -> Any:
         fields = {}
-        for name in fields_of(type(module)):
+        for name in fields_of(class_of(module)):
             value, path = getattr(module, name), f"{prefix}{name}"
             if isinstance(value, Buffer | Priorities):
                 files[path] = BUFFER
@@ -79,7 +83,7 @@ def stored(state: Any) -> Stored:
 
 def without_buffer(form: Stored) -> Any:
     """The tree with None for the replay buffer and what belongs to it."""
-    fields = {name: getattr(form.tree, name) for name in fields_of(type(form.tree))}
+    fields = {name: getattr(form.tree, name) for name in fields_of(class_of(form.tree))}
     return _with(form.tree, {name: None if form.files[name] == BUFFER else value for name, value in fields.items()})
 
 
@@ -88,7 +92,7 @@ def as_state(blank: State, filled: Any) -> State:
 
     def part(module: Any, form: Any) -> Any:
         fields = {}
-        for name in fields_of(type(module)):
+        for name in fields_of(class_of(module)):
             old, value = getattr(module, name), getattr(form, name)
             if isinstance(old, tuple) and holds_states(old):
                 value = restored(old, _optimized(module, name), value)
@@ -102,7 +106,7 @@ def as_state(blank: State, filled: Any) -> State:
 
 def _with(module: Any, fields: dict[str, Any]) -> Any:
     """The module with these values, without its constructor."""
-    return module._replace(**fields) if isinstance(module, tuple) else make(type(module), fields)
+    return make(class_of(module), fields)
 
 
 def _optimized(module: Any, name: str) -> Any:
@@ -122,13 +126,14 @@ def described(tree: Any, root: str = "state") -> Any:
             return node
     except (TypeError, ValueError):
         pass
-    if has_fields(type(tree)) and isinstance(tree, eqx.Module | tuple):
-        kinds = fields_of(type(tree)).items()
+    cls = class_of(tree)
+    if has_fields(cls) and issubclass(cls, eqx.Module | tuple):
+        kinds = fields_of(cls).items()
         pairs = [[n, None if static else described(getattr(tree, n), f"{root}.{n}")] for n, static in kinds]
         try:
-            return {"class": name_of(type(tree)), "fields": pairs}
+            return {"class": name_of(cls), "fields": pairs}
         except ValueError:  # a class of the user's with a name of ours
-            return {"dict": dict(pairs)}
+            return {"dict": {name: node for name, node in pairs}}
     return tree_of_paths({path: describe_leaf(leaf) for path, leaf in leaves_with_paths(tree)})
 
 
@@ -201,7 +206,7 @@ def with_statics(tree: Any, node: Any) -> Any:
         case {"class": name, "fields": list(pairs)} if isinstance(tree, eqx.Module) and name_of(type(tree)) == name:
             found = {field: member for field, member in pairs if field in vars(tree)}
             fields = {}
-            for field, is_static in fields_of(type(tree)).items():
+            for field, is_static in fields_of(class_of(tree)).items():
                 if field in found and is_static and not _is_default(found[field]):
                     fields[field] = rebuild(found[field], {}, root=f"{name}.{field}", static=True)
                 elif field in found and not is_static:
