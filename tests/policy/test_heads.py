@@ -1,5 +1,7 @@
 """What the families differ in: dueling and quantile values, soft and deterministic actors, gSDE, critics."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from jax import random as jr
 from perdure._core import split_trainable
 from perdure.distribution import Categorical, SquashedNormal, StateDependentNormal
 from perdure.policy import (
+    AbstractDeterministicPolicy,
     Architecture,
     MLPActorCriticPolicy,
     MLPDeterministicPolicy,
@@ -206,3 +209,20 @@ def test_an_architecture_may_be_given_instead_of_a_policy():
     q = QFunction(VECTOR, FORCE, like=Architecture(trunk_sizes=(6,)), hidden_sizes=(), key=jr.key(0))
     assert q.network.layers[0].weight.shape == (1, 6 + 2)
     assert isinstance(q.action_space, Box)
+
+
+def test_a_deterministic_policy_of_a_users_may_call_its_action_as_the_first_version_did():
+    class Former(AbstractDeterministicPolicy):
+        name: ClassVar[str] = "Former"
+        observation_space: Box = eqx.field(static=True)
+        action_space: Box = eqx.field(static=True)
+
+        def reset(self, *, key):
+            return None
+
+        def actor(self, state, observation):
+            return state, jnp.tanh(observation[:2])
+
+    policy = Former(VECTOR, FORCE)
+    np.testing.assert_array_equal(policy.normalized_action(None, X)[1], jnp.tanh(X[:2]))
+    assert FORCE.contains(policy(None, X)[1])
