@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from perdure._core import FileFormatError, _registry, describe, fingerprint, leaf_to_numpy, leaves_with_paths, rebuild
+from perdure._core import (
+    FileFormatError,
+    _history,
+    _registry,
+    describe,
+    fingerprint,
+    leaf_to_numpy,
+    leaves_with_paths,
+    rebuild,
+)
 from perdure.checkpoint import load_policy, read_policy_header, save_policy
 from perdure.utils import (
     Instance,
@@ -241,7 +250,7 @@ def test_a_later_version_is_refused_with_what_to_install(classes, tmp_path):
     assert read_policy_header(tmp_path / "thing").listing()[0] == ("policy", "Thing (version 2)")
     classes(Thing, "Thing")
     with pytest.raises(
-        FileFormatError, match=r"policy: the file has Thing in version 2, and .* version 1. .* pip install"
+        FileFormatError, match=r"policy: the file has Thing in version 2, .* 1\. Update the module tests"
     ):
         load_policy(tmp_path / "thing")
     with pytest.raises(FileFormatError, match=r"Thing in version 2, and this process knows version 1"):
@@ -255,6 +264,33 @@ def test_a_later_version_of_ours_names_the_version_that_wrote_it(old):
         rebuild(description, old[1], written_by={"perdure": "4.2.0"})
     with pytest.raises(FileFormatError, match=r"pip install --upgrade perdure"):
         rebuild(description, old[1], written_by={"perdure": "; rm -rf /"})
+
+
+def test_a_later_version_of_a_package_names_it_and_its_version(classes, monkeypatch, tmp_path):
+    @register(name="Thing", upgrades=[reordered()])
+    class Thing(Serializable):
+        x: Array
+
+    versions = {"tests": "2.3.1"}
+    monkeypatch.setattr(_history, "installed_version", versions.get)
+    save_policy(tmp_path / "thing", Thing(jnp.ones(1)))
+    Thing(jnp.ones(1)).serialize(tmp_path / "thing")
+    assert read_policy_header(tmp_path / "thing").written_by["tests"] == "2.3.1"
+    classes(Thing, "Thing")
+    wanted = r'Thing in version 2, .* Install a newer tests: pip install "tests>=2.3.1"'
+    with pytest.raises(FileFormatError, match=wanted):
+        load_policy(tmp_path / "thing")
+    with pytest.raises(FileFormatError, match=wanted):
+        Thing.deserialize(tmp_path / "thing", jnp.ones(1))
+
+
+def test_a_forged_description_that_is_very_deep_is_refused(classes):
+    classes(Inner, "Inner", reordered())
+    deep: list = [{"class": "Inner", "fields": []}]
+    for _ in range(290):
+        deep = [deep]
+    with pytest.raises(FileFormatError, match="nested"):
+        rebuild(deep, {})
 
 
 @pytest.mark.parametrize("version", [True, 1, 1.0, 2.0, 0, -1, "2", None, [2]])

@@ -195,7 +195,10 @@ def upgraded(
     if _is_current(description):
         return description, arrays
     moved: dict[str, np.ndarray] = {}
-    new = _unbind(_bring(_bind(description, (), arrays), (root,), written_by), (), moved)
+    try:
+        new = _unbind(_bring(_bind(description, (), arrays), (root,), written_by), (), moved)
+    except RecursionError as error:  # only in a forged file
+        raise FileFormatError(f"{root} is nested too deep.") from error
     claimed = {path for path, _ in leaf_nodes(description)}
     return new, {**{path: array for path, array in arrays.items() if path not in claimed}, **moved}
 
@@ -331,13 +334,13 @@ def to_date(instance: Instance, where: str, written_by: Mapping[str, str] = NOBO
 def later(name: str, version: int, written_by: Mapping[str, str]) -> str:
     """What to say of a class in a version that is not known here: the package to install, in the version that wrote it."""
     package = home_of(name)
-    told = (
-        f"the file has {name[:200]} in version {version}, and this process knows version {version_of(name)}. "
-        f"Install a newer {package}: pip install "
-    )
+    told = f"the file has {name[:200]} in version {version}, and this process knows version {version_of(name)}. "
+    if package != "perdure" and installed_version(package) is None:
+        return f"{told}Update the module {package}, which defines it."
     found = written_by.get(package, "")
     is_version = re.fullmatch(r"[0-9][0-9A-Za-z.+!-]{0,40}", found)
-    return told + (f'"{package}>={found}".' if is_version else f"--upgrade {package}.")
+    wanted = f'"{package}>={found}"' if is_version else f"--upgrade {package}"
+    return f"{told}Install a newer {package}: pip install {wanted}."
 
 
 def _as_of_today(instance: Instance, static: bool) -> tuple[Instance, Mapping[str, bool]]:
