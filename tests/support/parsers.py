@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from perdure._core import FileFormatError, FingerprintError, dumps_json, sha256
 from perdure.checkpoint import load_policy, read_policy_header, save_policy
-from perdure.checkpoint._directory import METADATA, read_metadata
+from perdure.checkpoint._metadata import METADATA, read_metadata
 from perdure.checkpoint._tensors import read_header
 from tests.support.reliability_kit import Tiny
 

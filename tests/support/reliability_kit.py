@@ -16,7 +16,8 @@ import numpy as np
 from jax import random as jr
 
 from perdure._core import dumps_json, leaf_to_numpy, sha256
-from perdure.checkpoint._directory import FILES, METADATA, Contents, pack, read
+from perdure.checkpoint._directory import Contents, pack
+from perdure.checkpoint._metadata import FILES, METADATA, read
 from perdure.checkpoint._tensors import lay_out
 from perdure.utils import Serializable, register
 

@@ -87,13 +87,13 @@ def operators() -> dict[str, list[str]]:
 def formats() -> dict[str, Any]:
     """The formats of files that are read and written."""
     from perdure._core import _description, _serializable
-    from perdure.checkpoint import _directory, _policy_file
+    from perdure.checkpoint import _metadata, _policy_file
     from perdure.export import _manifest
 
     return {
         "description": _description.FORMAT,
         ".eqx": list(_serializable.FORMATS),
         "policy": [_policy_file.FORMAT],
-        "checkpoint": list(_directory.FORMATS),
+        "checkpoint": list(_metadata.FORMATS),
         "manifest": _manifest.FORMAT,
     }

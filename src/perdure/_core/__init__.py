@@ -32,18 +32,8 @@ from ._files import (
 from ._folders import put_in_place as put_in_place, steadily as steadily
 from ._history import (
     NOBODY as NOBODY,
-    Instance as Instance,
-    Leaf as Leaf,
-    added as added,
-    became as became,
-    changed as changed,
-    leaf as leaf,
     leaf_nodes as leaf_nodes,
-    learned as learned,
     packages_of as packages_of,
-    removed as removed,
-    renamed as renamed,
-    reordered as reordered,
     to_date as to_date,
     upgraded as upgraded,
 )
@@ -94,6 +84,18 @@ from ._rules import (
     rule_in as rule_in,
 )
 from ._serializable import Serializable as Serializable, deserialize as deserialize
+from ._steps import (
+    Instance as Instance,
+    Leaf as Leaf,
+    added as added,
+    became as became,
+    changed as changed,
+    leaf as leaf,
+    learned as learned,
+    removed as removed,
+    renamed as renamed,
+    reordered as reordered,
+)
 from ._tree import (
     AbstractConstant as AbstractConstant,
     owned as owned,

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ._description import fields_of
-from ._history import Renamed, Reordered
 from ._registry import name_of, steps_of
+from ._steps import Renamed, Reordered
 
 
 @functools.lru_cache(maxsize=1024)

@@ -11,17 +11,16 @@ from ._compare import (
     read_side as read_side,
 )
 from ._directory import (
-    METADATA as METADATA,
     Checkpoint as Checkpoint,
     load as load,
     load_policy_of as load_policy_of,
     put_back as put_back,
-    read_metadata as read_metadata,
     save as save,
     verify as verify,
 )
 from ._find import Found as Found, Retention as Retention, checkpoints_in as checkpoints_in, latest as latest
 from ._hub import Pushed as Pushed, load_from_hub as load_from_hub, push_to_hub as push_to_hub
+from ._metadata import METADATA as METADATA, read_metadata as read_metadata
 from ._policy_file import (
     PolicyHeader as PolicyHeader,
     load_policy as load_policy,

@@ -12,7 +12,8 @@ from jax import random as jr
 from perdure._core import dumps_json, leaf_to_numpy, leaves_with_paths, listing
 from perdure.policy import check_same_spaces
 
-from ._directory import METADATA, policy_in, read, state_of_today
+from ._directory import policy_in, state_of_today
+from ._metadata import METADATA, read
 from ._policy_file import load_policy, read_policy_header
 from ._state import BUFFER, MODEL, OPTIMIZER, TRAINING
 

@@ -13,8 +13,6 @@ be missing or come from elsewhere.
 """
 
 import dataclasses
-import mmap
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +25,6 @@ from jax import random as jr
 import perdure.env  # so that our own environments and policies are registered
 import perdure.policy
 from perdure._core import (
-    MAX_BYTES,
     FileFormatError,
     Instance,
     atomic_write,
@@ -36,17 +33,13 @@ from perdure._core import (
     dumps_json,
     leaf_to_numpy,
     leaves_with_paths,
-    loads_json,
     lookup,
     name_of,
-    open_regular,
     packages_of,
     put_in_place,
-    read_bytes,
     readable,
     rebuild,
     sha256,
-    steadily,
     to_date,
     version_of,
     write_new,
@@ -54,10 +47,10 @@ from perdure._core import (
 from perdure.algorithm import AbstractAlgorithm
 from perdure.env.adapter import HostEnv, NotSavable
 
-from ._digest import entry_of, start_digest
+from ._digest import start_digest
 from ._first_format import described_since, settings_since
-from ._format import check_format
 from ._free import check_free
+from ._metadata import FILES, FIRST_FORMAT, FORMAT, METADATA, MOST_VALUES, read, written_by
 from ._state import (
     BUFFER,
     MODEL,
@@ -71,26 +64,9 @@ from ._state import (
     stored,
     without_buffer,
 )
-from ._tensors import read_header, tensor_chunks, view_tensors
+from ._tensors import tensor_chunks
 
-FIRST_FORMAT, FORMAT = FORMATS = ("perdure.checkpoint/1", "perdure.checkpoint/2")
-METADATA = "metadata.json"
-FILES = (METADATA, MODEL, OPTIMIZER, TRAINING, BUFFER)
 CONFIG = "model_config.json"  # beside the directory, not in it
-MOST_VALUES = 2**20  # in metadata.json, which describes each moment of each parameter
-_KINDS = {
-    "perdure": str,
-    "jax": str,
-    "algorithm": str,
-    "settings": dict,
-    "steps": int,
-    "policy": dict,
-    "env": dict | None,
-    "host": dict | None,
-    "files": dict,
-    "metadata": dict,
-}
-_LATER_KINDS = {"algorithm_version": int, "state": dict, "packages": dict}  # since format 2
 
 
 class Checkpoint(NamedTuple):
@@ -291,12 +267,6 @@ def algorithm_in(head: Mapping[str, Any]) -> Any:
         raise FileFormatError(f"the settings of {name} do not fit this version: {str(error)[:400]}") from error
 
 
-def written_by(head: Mapping[str, Any]) -> Mapping[str, str]:
-    """The packages that wrote a checkpoint, with their versions."""
-    packages = head.get("packages", {})
-    return {"perdure": head["perdure"], **{n: v for n, v in packages.items() if isinstance(v, str)}}
-
-
 def state_of_today(head: Mapping[str, Any], files: Mapping[str, dict[str, Any]], blank: Any = None) -> Today:
     """What the files say of the training state, brought to the classes of today.
 
@@ -335,74 +305,6 @@ def policy_in(head: dict[str, Any], arrays: Mapping[str, Any]) -> Any:
     """The policy among the arrays of `model_state.safetensors`. Raises: FileFormatError if they are not its own."""
     prefix = "learner.policy." if any(path.startswith("learner.") for path in arrays) else "policy."
     return rebuild(head["policy"], below(arrays, prefix), written_by=written_by(head))
-
-
-def read(
-    directory: Path, names: tuple[str, ...], *, optional: bool = False
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """`metadata.json` and the arrays of these files by path, all from one checkpoint even if others replace it meanwhile.
-
-    Raises: FileNotFoundError, FileFormatError naming the file; ValueError if there is no buffer, unless `optional`.
-    """
-
-    def once() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        head = read_metadata(directory)
-        files = head["files"]
-        present, wanted = set(os.listdir(directory)), {METADATA, *files}
-        if missing := sorted(wanted - present):
-            raise FileFormatError(f"{directory / missing[0]} is missing. Take another copy.")
-        if foreign := sorted(present - wanted):
-            raise FileFormatError(f"{directory / foreign[0]} is no part of this checkpoint. Move it away.")
-        if BUFFER in names and BUFFER not in files and not optional:
-            raise ValueError(
-                f"buffer=True, but {directory} was saved without one. Leave it out, or save with buffer=True."
-            )
-        return head, {name: read_tensors(directory / name, files[name]) for name in names if name in files}
-
-    return steadily(directory, once, what="checkpoint")
-
-
-def read_metadata(directory: Path) -> dict[str, Any]:
-    """`metadata.json`, checked to be one of ours and whole. Raises: FileNotFoundError, FileFormatError naming the file."""
-    path = directory / METADATA
-    content = read_bytes(path, most=MAX_BYTES)
-    try:
-        head = loads_json(content, max_values=MOST_VALUES)
-        if not isinstance(head, dict):
-            raise FileFormatError("not a JSON object.")
-        check_format(head.get("format"), FORMATS, head.get("perdure"))
-        digest = head.pop("digest", None)
-        if digest != sha256(dumps_json(head)) or dumps_json({**head, "digest": digest}) != content:
-            raise FileFormatError("the file is damaged: its digest is not that of its content. Take another copy.")
-        for name, kind in (_KINDS if head["format"] == FIRST_FORMAT else _KINDS | _LATER_KINDS).items():
-            if name not in head or not isinstance(head[name], kind):
-                raise FileFormatError(f"{name!r} is missing or no {getattr(kind, '__name__', kind)}.")
-        named = head["files"].keys()
-        if wrong := sorted({MODEL, OPTIMIZER, TRAINING} - named) or sorted(named - set(FILES[1:])):
-            raise FileFormatError(f"'files' lacks {wrong[0][:80]!r}, or has it and should not.")
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-    return head
-
-
-def read_tensors(path: Path, entry: Any) -> dict[str, Any]:
-    """The tensors of a file that has the size and digest that the metadata tell. Raises: FileFormatError naming it.
-
-    They are views of the file itself, mapped into memory.
-    """
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if not isinstance(entry, dict) or entry.get("size") != size or size == 0:
-            raise FileFormatError(f"{path}: not what was saved with metadata.json: {size} bytes. Take another copy.")
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if entry != entry_of(memoryview(content), in_pieces="pieces" in entry):
-            raise FileFormatError(f"{path}: not what was saved with metadata.json: SHA-256 differs. Take another copy.")
-        try:
-            tensors, metadata, start = read_header(file, size)
-            check_format(metadata.get("format"), FORMATS, None)
-            return view_tensors(content, tensors, start)
-        except FileFormatError as error:
-            raise FileFormatError(f"{path}: {error}") from error
 
 
 def below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from perdure._core import FileFormatError, aside, check_counts, locked, remove, tidy
 
-from ._directory import METADATA, read_metadata, verify
+from ._directory import verify
+from ._metadata import METADATA, read_metadata
 
 BROKEN = "broken"  # the folder that broken checkpoints are moved to
 RETURN = "episode_return"  # in the metadata of a checkpoint: what `keep_best` goes by
