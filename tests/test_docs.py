@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.test_layers import INNER, PLANNED, ROOMS
+from tests.support.rooms import INNER, PLANNED, ROOMS
 
 DOCS = Path(__file__).parent.parent / "docs"
 

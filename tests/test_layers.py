@@ -9,19 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import perdure
+from tests.support.rooms import APART, INNER, PLANNED, ROOMS, SOURCE, folders
 
-ROOMS = [
-    *("_core", "graph", "space", "distribution", "network", "env", "policy", "evaluation", "export", "callback"),
-    *("algorithm", "checkpoint", "models", "importer", "field", "cli"),
-]
-PLANNED = {"field"}  # rooms that need not be there yet
-INNER = {  # the order of the folders in a room; what lies in the room itself is "." and, if not named, on top
-    "graph": [".", "_passes"],
-    "env": [".", "classic_control", "probe", "wrapper", "adapter"],
-    "export": ["trace", "guard", "program", "proof", "precision", "targets", "."],
-}
-APART = {"importer"}  # rooms whose folders import what lies in the room, and never one another
 UPWARD = {  # files of a room itself that gather what its folders have
     "env/__init__.py",
     "env/_make.py",
@@ -33,15 +22,7 @@ ALONE = {  # run by path in processes that have numpy and a runtime: they import
     *("export/targets/c/_compile.py", "export/targets/c/_load.py", "cli/_play_onnx.py"),
 }
 COMPUTED = {"_core/_errors.py"}  # may import what it is told, by a name that only its callers know
-SOURCE = Path(perdure.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
-
-
-def folders(path: Path) -> set[str]:
-    return {p.name for p in path.iterdir() if p.is_dir() and any(p.rglob("*.py"))} - {"__pycache__"}
-
-
-INNER |= {room: [".", *sorted(folders(SOURCE / room))] for room in APART}
 
 
 def name_of(path: Path) -> str:

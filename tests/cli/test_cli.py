@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,20 +13,7 @@ import pytest
 
 from perdure.checkpoint import read_policy_header
 from perdure.cli._export import calibration_of
-
-PERDURE = shutil.which("perdure", path=str(Path(sys.executable).parent))
-
-
-def perdure(*arguments, cwd, check=True, **environment):
-    """Run `perdure` with a terminal of 120 columns; what it prints, standard error after standard output."""
-    assert PERDURE, "perdure is not installed beside this Python"
-    env = {**os.environ, "COLUMNS": "120", "XDG_CACHE_HOME": str(cwd / "cache"), **environment}
-    env.pop("JAX_COMPILATION_CACHE_DIR", None)  # it caches as a user's does
-    done = subprocess.run(
-        [PERDURE, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, env=env, check=False
-    )
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done
+from tests.support.command_line import PERDURE, perdure
 
 
 @pytest.fixture(scope="module")

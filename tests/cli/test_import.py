@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from perdure.checkpoint import load_policy, read_policy_header
-from tests.cli.test_cli import perdure
+from tests.support.command_line import perdure
 from tests.support.shared_files import shared_data
 
 DATA = shared_data()

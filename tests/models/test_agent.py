@@ -9,13 +9,14 @@ import pytest
 from jax import random as jr
 
 from perdure import models
-from perdure._core import FileFormatError, dumps_json, leaf_to_numpy, leaves_with_paths, sha256
+from perdure._core import FileFormatError, dumps_json, sha256
 from perdure.checkpoint import save
 from perdure.env import TimeLimit, make
 from perdure.env.classic_control import CartPole
 from perdure.models import Agent
 from perdure.policy import MLPActorCriticPolicy
 from perdure.utils import set_seed
+from tests.support.bits import bits
 
 SHORT = TimeLimit(CartPole(), 20)
 SMALL = {"policy_settings": {"hidden_sizes": (8,)}, "seed": 0}
@@ -33,10 +34,6 @@ AGENTS = {
     "TQC": (models.TQC, make("Pendulum-v1"), OFF),
     "DiscreteSAC": (models.DiscreteSAC, SHORT, OFF),
 }
-
-
-def bits(tree):
-    return {path: leaf_to_numpy(leaf).tobytes() for path, leaf in leaves_with_paths(tree)}
 
 
 def new(name, **more):

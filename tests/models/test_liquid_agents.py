@@ -7,7 +7,7 @@ import pytest
 
 from perdure.models import LiquidDDPG, LiquidPPO, LiquidSAC
 from perdure.utils import set_device, set_seed
-from tests.models.test_agent import bits
+from tests.support.bits import bits
 
 gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
 
