@@ -102,3 +102,7 @@ from ._sac import (
 )
 from ._separate_bodies import SeparateBodies as SeparateBodies, SeparateStates as SeparateStates
 from ._spaces import HasSpaces as HasSpaces, check_same_spaces as check_same_spaces, spaces_of as spaces_of
+
+
+def __getattr__(name: str) -> object:
+    return _history.former(name)
