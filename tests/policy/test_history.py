@@ -8,5 +8,5 @@ from perdure.policy import Convolutions
 
 def test_unscaled_convolutions_are_made_by_their_former_name():
     assert perdure.policy.UnscaledConvolutions(features=3) == Convolutions(features=3, scale_pixels=False)
-    with pytest.raises(AttributeError, match="'perdure.policy' has no attribute 'Nothing'"):
+    with pytest.raises(AttributeError, match=r"'perdure\.policy' has no attribute 'Nothing'"):
         _ = perdure.policy.Nothing
