@@ -58,8 +58,9 @@ def marked(contents: Contents, marker: int) -> Contents:
 
 def marker_of(directory: Path) -> int:
     """The marker of a marked save, of which every byte is read. Raises: what `read` does; ValueError for a mixture."""
-    head, arrays = read(directory, FILES[1:], optional=True)
+    head, files = read(directory, FILES[1:], optional=True)
     marker = head["metadata"]["marker"]
+    arrays = {path: array for inside in files.values() for path, array in inside.items()}
     if wrong := [path for path, array in arrays.items() if (array != filled(array, marker)).any()]:
         raise ValueError(f"{directory} is of {marker}, but not {wrong}")
     return marker

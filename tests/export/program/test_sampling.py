@@ -226,7 +226,7 @@ def test_the_c_function_takes_noise(tmp_path):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (lambda: make("mlp deterministic"), "MLPDeterministicPolicy gives one action an observation"),
+        (lambda: make("mlp deterministic"), "StatelessDeterministicPolicy gives one action an observation"),
         (lambda: MLPQPolicy(Spaces(VECTOR, Discrete(2)), epsilon=0.0, key=jr.key(0)), "epsilon = 0, so it never"),
     ],
     ids=["deterministic", "greedy"],
