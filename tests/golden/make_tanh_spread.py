@@ -1,6 +1,6 @@
 """Makes `tanh_spread.safetensors`, a soft actor as the importer of Lerax makes them. Run it once.
 
-    python -m tests.golden.make_tanh_spread
+python -m tests.golden.make_tanh_spread
 """
 
 from pathlib import Path

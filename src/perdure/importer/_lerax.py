@@ -14,7 +14,8 @@ in Lerax, they are given again, and each shape is checked.
 Lerax squashes its soft actions with a sigmoid, ours go through tanh: sigmoid(u) = (tanh(u / 2) + 1) / 2, so means and standard
 deviations are halved, which is exact, and the distribution is the same.
 
-Source: lerax 0.0.5 and its repository at 67006e1, `policy/`, `distribution/`, `utils.py`; Equinox 0.13, `eqx.tree_serialise_leaves`.
+Source: lerax 0.0.5 and its repository at 67006e1, `policy/`, `distribution/`, `utils.py`; Equinox 0.13,
+`eqx.tree_serialise_leaves`.
 """
 
 import itertools
@@ -52,7 +53,6 @@ from ._leaves import read_floats
 from ._registry import loader
 from ._report import ImportedPolicy, imported, naming
 from ._tensors import Layer
-
 
 LOG_STD = (-5.0, 2.0)  # between which Lerax keeps the natural logarithm of the standard deviations of soft actors
 
