@@ -95,6 +95,23 @@ def test_a_policy_class_of_ones_own_is_refused_by_name_or_mapped(tmp_path):
         load_sb3(path, custom={"my.code.MyPolicy": "os.system"})
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("my.nets.RecurrentAttentionPolicy", "recurrent.policies.RecurrentActorCriticPolicy"),
+        ("my.MaskedPolicy", "maskable.policies.MaskableActorCriticPolicy"),
+        ("my.DuelingPolicy", "dqn.policies.DQNPolicy"),
+        ("my.sac.Actor", "sac.policies.SACPolicy"),
+        ("my.Policy", "common.policies.ActorCriticPolicy"),
+    ],
+)
+def test_the_hint_for_an_unknown_policy_class_goes_by_its_name(name, known, tmp_path):
+    module, _, cls = name.rpartition(".")
+    path = written(model_zip(fields(policy_class=pickled(Global(module, cls)))), tmp_path)
+    with pytest.raises(FileFormatError, match=rf"custom=.*{known}'"):
+        load_sb3(path)
+
+
 def test_a_subclass_of_vecnormalize_is_refused_by_name_or_mapped(tmp_path):
     path, node = written(model_zip(), tmp_path), vecnormalize()
     node.function = Global("my.code", "MyNormalize")
