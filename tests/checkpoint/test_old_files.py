@@ -4,6 +4,7 @@ import json
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import random as jr
@@ -64,6 +65,13 @@ def test_records_of_bodies_load():
     assert isinstance(records, Records)
     assert [record.kind for record in records.records] == ["mlp", "cnn", "recurrent", "liquid"]
     assert (records.records[0].shared, records.records[2].cell, records.records[3].num_motor) == (True, "lstm", 2)
+
+
+def test_a_soft_actor_of_lerax_has_its_distribution():
+    policy = load_policy(GOLDEN / "tanh_spread")
+    _, distribution = policy.evaluate(None, jnp.full(policy.observation_space.shape, 0.5))
+    np.testing.assert_allclose(distribution.mean, [-0.61636817, -0.33525765], **CLOSE)
+    np.testing.assert_allclose(distribution.log_std, [-2.3074, -0.15804338], **CLOSE)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from perdure.importer import load_lerax, read_lerax
 from perdure.policy import MLPActorCriticPolicy, MLPDeterministicPolicy, MLPQPolicy, MLPSACPolicy
 from perdure.space import Box, Discrete
 from tests.support.sb3 import action_error, answers, head_error
+from tests.support.shared_files import shared_data
 
 FILES = Path(__file__).parent / "files"
 SMALL = {"feature_size": 5, "feature_width": 6, "value_width": 7, "action_width": 8}
@@ -39,6 +41,28 @@ def test_a_file_answers_as_lerax_does(name):
         action = np.clip(action[:, None], low, high)  # Lerax has no shape there, and leaves bounds to the environment
     assert action_error(policy, given.action, action) <= 1e-6
     assert head_error(given.head if name == "q" else given.value, arrays["value"]) <= 1e-6
+
+
+NEWER = {  # files of Lerax 0.0.6 with the actions that it gave for them
+    "ac_cart": (MLPActorCriticPolicy, CartPole),
+    "q": (MLPQPolicy, CartPole),
+    "det": (MLPDeterministicPolicy, Pendulum),
+    "sacA": (MLPSACPolicy, Pendulum),
+}
+
+
+@pytest.mark.skipif(shared_data() is None, reason="the model files of ../shared/data are not here")
+@pytest.mark.parametrize("name", NEWER)
+def test_a_file_of_lerax_0_0_6_answers_as_it_did(name):
+    cls, env = NEWER[name]
+    folder = shared_data() / "lerax006"
+    policy, _ = read_lerax(folder / f"{name}.eqx", cls, env())
+    arrays = np.load(folder / f"{name}.npz")
+    given = answers(policy, arrays["obs"]).action.reshape(len(arrays["obs"]))
+    if isinstance(policy.action_space, Box):  # float32 sums in another order
+        np.testing.assert_allclose(given, arrays["action"], rtol=1e-5, atol=1e-6)
+    else:
+        np.testing.assert_array_equal(given, arrays["action"])
 
 
 def test_the_exploration_of_a_q_policy_comes_along():
@@ -81,16 +105,24 @@ def layer(out, in_size):
     return [RNG.normal(size=(out, in_size)).astype(np.float32), RNG.normal(size=out).astype(np.float32)]
 
 
-def test_a_soft_actor_answers_as_its_formula_says(tmp_path):
+def test_a_soft_actor_has_the_distribution_that_its_formula_says(tmp_path):
     first, last, mean, log_std = layer(6, 4), layer(5, 6), layer(2, 5), layer(2, 5)
     content = leaves(*bounds(BOUNDED), *first, *last, *mean, *log_std, np.array(False))
     (tmp_path / "sac.eqx").write_bytes(bytes(32) + content)
     policy, _ = read_lerax(tmp_path / "sac.eqx", MLPSACPolicy, BOUNDED, feature_size=5, width_size=6, depth=1)
     features = last[0] @ np.maximum(first[0] @ OBSERVATION + first[1], 0) + last[1]
-    squashed = np.tanh(mean[0] @ features + mean[1])
+    center = mean[0] @ features + mean[1]
+    deviation = np.exp(-5 + 3.5 * (np.tanh(log_std[0] @ features + log_std[1]) + 1))
     low, high = BOUNDED.action_space.low, BOUNDED.action_space.high
-    expected = low + (squashed + 1) / 2 * (high - low)
-    assert action_error(policy, answers(policy, OBSERVATION[None]).action[0], expected) <= 1e-6
+
+    def squashed(u):
+        return low + (high - low) / (1 + np.exp(-u))
+
+    assert action_error(policy, answers(policy, OBSERVATION[None]).action[0], squashed(center)) <= 1e-6
+    _, distribution = policy.evaluate(None, jnp.asarray(OBSERVATION))
+    for noise in (np.ones(2, np.float32), np.array([-0.5, 2.0], np.float32)):
+        action = policy.environment_action(distribution.from_noise(jnp.asarray(noise)))
+        assert action_error(policy, action, squashed(center + deviation * noise)) <= 2e-6
 
 
 def test_a_deterministic_policy_answers_as_its_formula_says_with_the_scale_of_the_file(tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 from jax import random as jr
 
 from perdure.space import AbstractSpace, Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from perdure.space._casts import whole
 
 SPACES = [
     Box(-1, 1, (3,)),
@@ -126,6 +127,59 @@ def test_flatten_is_numbers_and_one_hot_choices() -> None:
     both = Dict(b=Discrete(2), a=Box(-1, 1, (1,)))
     assert both.flatten({"b": 1, "a": np.float32([0.5])}).tolist() == [0.5, 0, 1]  # a before b
     assert Tuple((Discrete(2), Discrete(2))).flatten((0, 1)).tolist() == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "message"),
+    [
+        (Box(0, 255, (2,), np.uint8), np.float32([0.25, 1]), "Box of uint8 is given 0.25"),
+        (Box(0, 255, (2,), np.uint8), np.array([3, 300]), "is given 300, but takes whole numbers from 0 to 255"),
+        (Box(-5, 7, (), np.int32), np.nan, "is given nan"),
+        (Discrete(4), 3.7, "Discrete is given 3.7"),
+        (Discrete(500), 600, "is given 600, but takes whole numbers from 0 to 499"),
+        (Discrete(500), -1, "is given -1"),
+        (Discrete(3, start=2), 1, "from 2 to 4"),
+        (MultiDiscrete((2, 3)), np.array([1, 3]), "MultiDiscrete is given 3"),
+        (MultiDiscrete((2, 3)), np.array([0.5, 1]), "MultiDiscrete is given 0.5"),
+        (MultiBinary((2,)), np.array([0, 2]), "MultiBinary is given 2"),
+        (Dict(a=Discrete(2)), {"a": 2}, "Discrete is given 2"),
+    ],
+    ids=str,
+)
+def test_flatten_refuses_what_it_would_have_to_change(space: AbstractSpace, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        space.flatten(value)
+
+
+def test_flatten_takes_whole_numbers_of_any_kind() -> None:
+    assert Box(0, 255, (2,), np.uint8).flatten(np.array([3.0, 255.0])).tolist() == [3, 255]
+    assert Box(0, 9, (), np.uint8).flatten(200).tolist() == [200]  # beyond its bounds, as some environments give
+    assert Discrete(3).flatten(np.float32(2)).tolist() == [0, 0, 1]
+    assert MultiBinary((2,)).flatten(np.array([True, False])).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: whole("Discrete.n", 2.7), "Discrete.n = 2.7, but it has to be a whole number"),
+        (lambda: whole("Discrete.n", np.nan), "nan"),
+        (lambda: whole("Discrete.n", "3"), "'3'"),
+        (lambda: whole("Discrete.n", np.arange(2)), "whole number"),
+        (lambda: Discrete(2**31 + 1), "int32"),
+        (lambda: Discrete(3, start=2**31 - 2), "int32"),
+        (lambda: MultiDiscrete((2, 3), (0, 2**31)), "int32"),
+        (lambda: Box(0.5, 2.5, (2,), np.int32), "Box.low has a fraction, but its dtype is int32"),
+    ],
+)
+def test_spaces_are_not_made_of_numbers_that_would_have_to_change(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_what_has_no_shape_is_contained_nowhere() -> None:
+    for space in (Box(-1, 1, (2,)), Discrete(3), MultiDiscrete((2, 3)), MultiBinary((2,))):
+        assert not space.contains([[1], [0, 1]])
+    assert not Dict(a=Discrete(2)).contains({"a": 1, 3: 0})
 
 
 def test_flatten_compiles_and_batches() -> None:

@@ -82,13 +82,15 @@ def _unwrapped(node: Node) -> tuple[Node, dict[str, Node]]:
 def _path(node: Node) -> str:
     """The dotted name of a class or function, which cloudpickle stores by value and JAX inside of `jax.jit` or `custom_jvp`."""
     if isinstance(node, Call) and name_of(node).startswith(("jax.", "jaxlib.")) and isinstance(node.state, dict):
-        if isinstance(node.state.get("__qualname__"), str):
-            return f"{node.state.get('__module__')}.{node.state['__qualname__']}"
+        module, name = node.state.get("__module__"), node.state.get("__qualname__")
+        if isinstance(module, str) and isinstance(name, str):
+            return f"{module}.{name}"
         node = node.state.get("fun")
     if isinstance(node, Call) and name_of(node).endswith("._make_function") and len(node.arguments) >= 2:
         code, namespace = node.arguments[:2]
         if isinstance(code, Call) and len(code.arguments) > _CODE_NAME and isinstance(namespace, dict):
-            return f"{namespace.get('__name__')}.{code.arguments[_CODE_NAME]}"
+            module, name = namespace.get("__name__"), code.arguments[_CODE_NAME]
+            return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else name_of(node)
     return name_of(node)
 
 
@@ -118,6 +120,6 @@ def activation_of(node: Node, custom: Mapping[str, object]) -> Activation:
     record, names = _RECORDS.get(name, (None, {}))
     if record is None or not keywords.keys() <= names.keys():
         raise FileFormatError(
-            f"the activation {path!r} with {', '.join(keywords)[:80]} is not known. Map it with custom=."
+            f"the activation {path[:120]!r} with {', '.join(keywords)[:80]} is not known. Map it with custom=."
         )
     return record(**{names[keyword]: float(number_of(value)) for keyword, value in keywords.items()})

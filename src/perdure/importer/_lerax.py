@@ -11,10 +11,15 @@ in Lerax, they are given again, and each shape is checked.
     value_head                                          critic
     q_network; network; mean_head and log_std_head      network
 
-Source: lerax 0.0.5 and its repository at 67006e1, `policy/`, `utils.py`; Equinox 0.13, `eqx.tree_serialise_leaves`.
+Lerax squashes its soft actions with a sigmoid, ours go through tanh: sigmoid(u) = (tanh(u / 2) + 1) / 2, so means and standard
+deviations are halved, which is exact, and the distribution is the same.
+
+Source: lerax 0.0.5 and its repository at 67006e1, `policy/`, `distribution/`, `utils.py`; Equinox 0.13,
+`eqx.tree_serialise_leaves`.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from perdure._core import FileFormatError, read_bytes
-from perdure.network import MLP, Activation
+from perdure.network import MLP, Activation, TanhSpread
 from perdure.policy import (
     AbstractPolicy,
     ActionHead,
@@ -48,6 +53,8 @@ from ._leaves import read_floats
 from ._registry import loader
 from ._report import ImportedPolicy, imported, naming
 from ._tensors import Layer
+
+LOG_STD = (-5.0, 2.0)  # between which Lerax keeps the natural logarithm of the standard deviations of soft actors
 
 
 class _Leaves(NamedTuple):
@@ -180,12 +187,10 @@ def _sac(model: _Model) -> AbstractPolicy:
     encoder = _mlp_shapes(model.observation_space.flat_size, size, given["width_size"], given["depth"])
     leaves = model.split([*encoder, (count, size), (count, size)], num_after=0)
     actions = model.bounds(own, *leaves.before[:2])
-    model.notes.append(
-        "random actions have deviations within other limits: the logarithm goes through tanh to [-5, 2], here it is clipped "
-        "to [-20, 2]"
-    )
-    *hidden, last = leaves.layers[:-2]
-    network = mlp([*hidden, product(last, stacked(*leaves.layers[-2:]))], jax.nn.relu)
+    *hidden, last, mean, log_std = leaves.layers
+    halved = Layer(mean.weight / 2, mean.bias / 2)
+    spread = TanhSpread(*(bound - math.log(2) for bound in LOG_STD))
+    network = mlp([*hidden, product(last, stacked(halved, log_std))], jax.nn.relu, spread)
     return SACPolicy.of(model.body(), network, actions)
 
 

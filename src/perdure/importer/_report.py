@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_LIMITS = (RecursionError, OverflowError, MemoryError)
 MAX_MESSAGE = 1000  # a library's own message may hold the whole file
 
 
@@ -83,28 +84,36 @@ def imported(
     dropped: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> ImportedPolicy:
-    """`policy` with its report; what the policy says of itself is taken from it. `file` may be its path."""
+    """`policy` with its report; what the policy says of itself is taken from it. `file` may be its path.
+
+    Texts may hold names from the file, so what is longer than a message may be is cut off.
+    """
     report = ImportReport(
         file=Path(file).name,
         library=library,
         algorithm=algorithm,
-        source_class=source_class,
+        source_class=source_class[:MAX_MESSAGE],
         policy=policy.name,
         observation=spelled(policy.observation_space),
         action=spelled(policy.action_space),
-        normalization=normalization,
-        dropped=tuple(dropped),
-        notes=tuple(notes),
+        normalization=normalization[:MAX_MESSAGE],
+        dropped=tuple(text[:MAX_MESSAGE] for text in dropped),
+        notes=tuple(text[:MAX_MESSAGE] for text in notes),
     )
     return ImportedPolicy(policy, report)
 
 
 @contextlib.contextmanager
 def naming(path: str | Path, *others: type[Exception]) -> Iterator[None]:
-    """Within, a FileFormatError, or one of the `others`, is raised as a FileFormatError that begins with the path."""
+    """Within, a FileFormatError, or one of the `others`, is raised as a FileFormatError that begins with the path.
+
+    So are the errors of Python's own limits, which only a file that was made for it comes to.
+    """
     try:
         yield
     except Exception as error:
         if isinstance(error, (FileFormatError, *others)):
             raise FileFormatError(f"{path}: {str(error)[:MAX_MESSAGE]}") from error
+        if isinstance(error, _LIMITS):
+            raise FileFormatError(f"{path}: it asks for more than is read: {type(error).__name__}.") from error
         raise

@@ -15,8 +15,8 @@ import numpy as np
 from perdure._core import FileFormatError
 
 from ._pickle import Call, Global, Node, Persistent, read_pickle
-from ._values import mapping_of, name_of, shape_of
-from ._zip import SafeZip
+from ._values import MAX_COUNT, brief, mapping_of, name_of, shape_of
+from ._zip import SMALL, SafeZip
 
 _STORAGES = {
     "FloatStorage": "f4",
@@ -49,8 +49,8 @@ def _storage(node: Node, storages: Storage) -> np.ndarray:
     tag, kind, key, _, count = node.id[:5]
     if tag != "storage" or not isinstance(kind, Global) or kind.module != "torch" or kind.name not in _STORAGES:
         raise FileFormatError(f"a storage of the kind {name_of(kind)[:80]!r}; tensors of numbers are read.")
-    if type(count) is not int or count < 0 or not isinstance(key, str):
-        raise FileFormatError(f"a storage with the count {str(count)[:40]}.")
+    if type(count) is not int or not 0 <= count < MAX_COUNT or not isinstance(key, str):
+        raise FileFormatError(f"a storage with the count {brief(count)}.")
     code = _STORAGES[kind.name]
     if code == "bfloat16":  # the upper half of a float32
         halves = storages(key, np.dtype("<u2"), count)
@@ -88,7 +88,7 @@ class Checkpoint(NamedTuple):
 
     tree: Node
     storages: Storage
-    size_bytes: int  # of the file
+    size_bytes: int  # of the file, or what it took where it was packed
 
     def tensors(self, *names: str) -> dict[str, np.ndarray]:
         """The tensors by name of the state dict that these names lead to, one inside of the other.
@@ -114,7 +114,7 @@ class Checkpoint(NamedTuple):
         return arrays
 
 
-def _read_zip(data: bytes) -> Checkpoint:
+def _read_zip(data: bytes, size_bytes: int) -> Checkpoint:
     archive = SafeZip(data)
     pickles = [name for name in archive.names if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -124,7 +124,7 @@ def _read_zip(data: bytes) -> Checkpoint:
         raise FileFormatError("its numbers are not little-endian. Save the model on an ordinary machine.")
 
     contents: dict[str, bytes] = {}
-    left = MAX_GROWTH * len(data)
+    left = MAX_GROWTH * size_bytes
 
     def storages(key: str, dtype: np.dtype, count: int) -> np.ndarray:
         nonlocal left
@@ -138,7 +138,7 @@ def _read_zip(data: bytes) -> Checkpoint:
             raise FileFormatError(f"storage {key[:40]!r} has {len(content)} bytes for {count} numbers of {dtype}.")
         return np.frombuffer(content, dtype)
 
-    return Checkpoint(read_pickle(archive.read(pickles[0])), storages, len(data))
+    return Checkpoint(read_pickle(archive.read(pickles[0])), storages, size_bytes)
 
 
 def _legacy_widths(tree: Node) -> dict[str, int]:
@@ -168,7 +168,7 @@ def _legacy_widths(tree: Node) -> dict[str, int]:
     return widths
 
 
-def _read_legacy(data: bytes) -> Checkpoint:
+def _read_legacy(data: bytes, size_bytes: int) -> Checkpoint:
     """Five pickles (magic number, protocol, system, the object, storage keys), then each storage: count, raw numbers."""
     stream = io.BytesIO(data)
     if read_pickle(stream) != _MAGIC or read_pickle(stream) != _PROTOCOL:
@@ -192,20 +192,24 @@ def _read_legacy(data: bytes) -> Checkpoint:
             raise FileFormatError(f"storage {key[:40]!r} is missing or has another size than its tensors say.")
         return np.frombuffer(data, dtype, count, begins[key] + 8)
 
-    return Checkpoint(tree, storages, len(data))
+    return Checkpoint(tree, storages, size_bytes)
 
 
-def open_checkpoint(data: bytes) -> Checkpoint:
+def open_checkpoint(data: bytes, *, packed_size: int | None = None) -> Checkpoint:
     """A file of `torch.save`. What it holds beside tensors, optimisers for one, is not looked into.
+
+    `packed_size` is what it took in the zip that it came from: limits of growth count from there, not anew for each zip in a
+    zip.
 
     Raises: FileFormatError for what is no such file.
     """
-    return _read_zip(data) if data.startswith(_ZIP) else _read_legacy(data)
+    size_bytes = len(data) if packed_size is None else min(len(data), max(packed_size, SMALL))
+    return (_read_zip if data.startswith(_ZIP) else _read_legacy)(data, size_bytes)
 
 
-def read_tensors(data: bytes) -> dict[str, np.ndarray]:
-    """The tensors by name of a file that holds a state dict and nothing else.
+def read_tensors(data: bytes, *, packed_size: int | None = None) -> dict[str, np.ndarray]:
+    """The tensors by name of a file that holds a state dict and nothing else. `packed_size` as in `open_checkpoint`.
 
     Raises: FileFormatError for what is no such file or holds anything but tensors.
     """
-    return open_checkpoint(data).tensors()
+    return open_checkpoint(data, packed_size=packed_size).tensors()

@@ -14,25 +14,44 @@ from perdure._core import FileFormatError
 from ._pickle import Call, Global, Node, OpaqueKey
 
 _DTYPE = re.compile(r"[<>|=]?([fiu][1248]|b1)")
+MAX_COUNT = 2**48  # of numbers in anything that a file may hold
+MAX_CALLS = 32  # one in the place of the function of another
 _NUMPY_NAMES = {
     *("bool", "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64"),
     *("uint8", "uint16", "uint32", "uint64"),
 }
 
 
+def brief(node: Node) -> str:
+    """A node for messages: short, and without looking into containers, which may hold themselves many times over."""
+    if isinstance(node, str | bytes):
+        return repr(node[:60])
+    if node is None or isinstance(node, bool | float) or (isinstance(node, int) and abs(node) < MAX_COUNT):
+        return repr(node)
+    return f"a number of {node.bit_length()} bits" if isinstance(node, int) else name_of(node)[:80]
+
+
+def _skeleton_name(node: Call) -> str:
+    """Of a class that cloudpickle stores by value."""
+    _, name, _, namespace = (*node.arguments, None, None, None, None)[:4]
+    module = namespace.get("__module__") if isinstance(namespace, dict) else None
+    return f"{module if isinstance(module, str) else '__main__'}.{name if isinstance(name, str) else brief(name)}"
+
+
 def name_of(node: Node) -> str:
     """The dotted name of what a node stands for or would call, for messages and look-ups."""
-    match node:
-        case Global():
-            return node.path
-        case Call(function=Global(name="_make_skeleton_class" | "_make_skeleton_enum")):  # cloudpickle, by value
-            _, name, _, namespace = (*node.arguments, None, None, None, None)[:4]
-            module = namespace.get("__module__", "__main__") if isinstance(namespace, dict) else "__main__"
-            return f"{module}.{name}"
-        case Call(function=Global(name="_reconstructor")) if node.arguments:  # protocols 0 and 1
-            return name_of(node.arguments[0])
-        case Call():
-            return name_of(node.function)
+    for _ in range(MAX_CALLS):
+        match node:
+            case Global():
+                return node.path
+            case Call(function=Global(name="_make_skeleton_class" | "_make_skeleton_enum")):
+                return _skeleton_name(node)
+            case Call(function=Global(name="_reconstructor")) if node.arguments:  # protocols 0 and 1
+                node = node.arguments[0]
+            case Call():
+                node = node.function
+            case _:
+                break
     return type(node).__name__
 
 
@@ -77,7 +96,7 @@ def shape_of(node: Node) -> tuple[int, ...]:
     if isinstance(node, int):
         node = (node,)
     entries = tuple(node) if isinstance(node, list | tuple) else None
-    if entries is None or len(entries) > 32 or not all(type(d) is int and d >= 0 for d in entries):
+    if entries is None or len(entries) > 32 or not all(type(d) is int and 0 <= d < MAX_COUNT for d in entries):
         raise _refuse(node, "a shape")
     return entries
 

@@ -7,6 +7,7 @@ from ._activation import (
     HardShrink as HardShrink,
     LeakyRelu as LeakyRelu,
     SoftShrink as SoftShrink,
+    TanhSpread as TanhSpread,
     tanh_shrink as tanh_shrink,
 )
 from ._cell import AbstractCell as AbstractCell, Parallel as Parallel, Stack as Stack

@@ -90,3 +90,24 @@ class HardShrink:
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.where(jnp.abs(x) > self.limit, x, 0.0)
+
+
+@register
+@final
+@dataclasses.dataclass(frozen=True)
+class TanhSpread:
+    """The first half of x as it is; the second, logarithms of standard deviations, through tanh into (low, high).
+
+        low + (high - low) (tanh(x) + 1) / 2
+
+    Unlike clipping it never stops the gradient.
+
+    Source: the SAC of CleanRL and of Lerax, after Denis Yarats' (github.com/denisyarats/pytorch_sac).
+    """
+
+    low: float = -5.0
+    high: float = 2.0
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        mean, spread = jnp.split(x, 2, axis=-1)
+        return jnp.concatenate([mean, self.low + 0.5 * (self.high - self.low) * (jnp.tanh(spread) + 1)], axis=-1)

@@ -37,7 +37,11 @@ class AbstractSpace(ABC):
 
     @abstractmethod
     def flatten(self, value: Any) -> Float[Array, " flat_size"]:
-        """One float32 vector: numbers as they are, choices one-hot, members of a Dict by their keys' order."""
+        """One float32 vector: numbers as they are, choices one-hot, members of a Dict by their keys' order.
+
+        Raises: ValueError for a choice, bit or integer that is none of the space's, where the value is known: within `jax.jit`
+        it is not.
+        """
 
     @property
     def mask_size(self) -> int:

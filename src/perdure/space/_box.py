@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key, Shaped, UInt32
 from perdure._core import register
 
 from ._base import AbstractSpace
+from ._casts import held, plain
 
 
 def narrow(dtype: Any) -> np.dtype:
@@ -69,6 +70,8 @@ class Box(AbstractSpace):
         for name, bound in (("low", low), ("high", high)):
             if np.isnan(np.asarray(bound, np.float64)).any():
                 raise ValueError(f"Box.{name} holds NaN. Use -inf or inf for a side without a bound.")
+            if np.dtype(dtype).kind != "f" and (np.trunc(bound) != bound).any():
+                raise ValueError(f"Box.{name} has a fraction, but its dtype is {np.dtype(dtype)}. Round it yourself.")
             object.__setattr__(self, name, as_bound(bound, shape, narrow(dtype)))
         self.__check_init__()
 
@@ -123,7 +126,7 @@ class Box(AbstractSpace):
         return jnp.clip(value, self.low, self.high)
 
     def contains(self, value: Any) -> bool:
-        value = np.asarray(value)
+        value = plain(value)
         if value.dtype == np.float64:  # the bounds were rounded to float32, so round the value as well
             with np.errstate(over="ignore"):
                 value = value.astype(np.float32)
@@ -138,6 +141,9 @@ class Box(AbstractSpace):
         return int(np.prod(self.shape, dtype=int))
 
     def flatten(self, value: Any) -> Float[Array, " flat_size"]:
+        if self.dtype.kind != "f":
+            limits = np.iinfo(self.dtype)
+            value = held(f"Box of {self.dtype}", value, limits.min, limits.max)
         return jnp.asarray(value, jnp.float32).reshape(-1)
 
     def __repr__(self) -> str:

@@ -58,7 +58,7 @@ class Dict(AbstractSpace):
         return {name: space.sample(key=k) for (name, space), k in zip(self.items, keys, strict=True)}
 
     def contains(self, value: Any) -> bool:
-        same_keys = isinstance(value, Mapping) and sorted(value) == [name for name, _ in self.items]
+        same_keys = isinstance(value, Mapping) and set(value) == {name for name, _ in self.items}
         return same_keys and all(space.contains(value[name]) for name, space in self.items)
 
     def canonical(self) -> dict[str, Any]:

@@ -12,11 +12,18 @@ from jaxtyping import Array, Bool, Float, Int, Int8, Key
 from perdure._core import register
 
 from ._base import AbstractSpace
+from ._casts import held, plain, whole
 
 
 def choose(key: Key[Array, ""], mask: Bool[Array, " choices"]) -> Int[Array, ""]:
     """A uniform draw among the True entries; entry 0 if there is none."""
     return jnp.where(mask.any(), jr.categorical(key, jnp.where(mask, 0.0, -jnp.inf)), 0).astype(jnp.int32)
+
+
+def check_int32(where: str, start: int, n: int) -> None:
+    limits = np.iinfo(np.int32)
+    if start < limits.min or start + n - 1 > limits.max:
+        raise ValueError(f"{where} has choices from {start} to {start + n - 1}, but they are int32. Count them from 0.")
 
 
 @register
@@ -25,20 +32,21 @@ def choose(key: Key[Array, ""], mask: Bool[Array, " choices"]) -> Int[Array, ""]
 class Discrete(AbstractSpace):
     """The integers `start, ..., start + n - 1` as int32 scalars.
 
-    Raises: ValueError if n < 1.
+    Raises: ValueError if n < 1, one of the two is no whole number, or int32 does not hold the last choice.
     """
 
     n: int
     start: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", int(self.n))
-        object.__setattr__(self, "start", int(self.start))
+        object.__setattr__(self, "n", whole("Discrete.n", self.n))
+        object.__setattr__(self, "start", whole("Discrete.start", self.start))
         self.__check_init__()
 
     def __check_init__(self) -> None:
         if self.n < 1:
             raise ValueError(f"Discrete.n = {self.n}, but a space needs at least one choice.")
+        check_int32("Discrete", self.start, self.n)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,7 +64,7 @@ class Discrete(AbstractSpace):
         return self.start + (jr.randint(key, (), 0, self.n) if mask is None else choose(key, mask))
 
     def contains(self, value: Any) -> bool:
-        value = np.asarray(value)
+        value = plain(value)
         return bool(value.shape == () and value.dtype.kind in "iu" and self.start <= value < self.start + self.n)
 
     def canonical(self) -> Int[Array, ""]:
@@ -67,7 +75,8 @@ class Discrete(AbstractSpace):
         return self.n
 
     def flatten(self, value: Any) -> Float[Array, " flat_size"]:
-        return jax.nn.one_hot(jnp.asarray(value) - self.start, self.n)
+        choice = held("Discrete", value, self.start, self.start + self.n - 1)
+        return jax.nn.one_hot(jnp.asarray(choice) - self.start, self.n)
 
 
 @register
@@ -85,10 +94,11 @@ class MultiDiscrete(AbstractSpace):
     start: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "nvec", tuple(int(n) for n in np.asarray(self.nvec).ravel()))
+        nvec = tuple(whole("MultiDiscrete.nvec", n) for n in np.asarray(self.nvec).ravel())
+        object.__setattr__(self, "nvec", nvec)
         one_for_all = np.ndim(self.start) == 0 or len(self.start) == 0
         start = np.broadcast_to(self.start or 0, len(self.nvec)) if one_for_all else self.start
-        object.__setattr__(self, "start", tuple(int(s) for s in start))
+        object.__setattr__(self, "start", tuple(whole("MultiDiscrete.start", s) for s in start))
         self.__check_init__()
 
     def __check_init__(self) -> None:
@@ -101,6 +111,8 @@ class MultiDiscrete(AbstractSpace):
                 f"MultiDiscrete.start has {len(self.start)} entries but nvec has {len(self.nvec)}. "
                 "Give one number for each, or one for all."
             )
+        for start, n in zip(self.start, self.nvec, strict=True):
+            check_int32("MultiDiscrete", start, n)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -130,7 +142,7 @@ class MultiDiscrete(AbstractSpace):
         return start + jnp.stack(parts)
 
     def contains(self, value: Any) -> bool:
-        value, start = np.asarray(value), np.asarray(self.start)
+        value, start = plain(value), np.asarray(self.start)
         inside = value.shape == self.shape and value.dtype.kind in "iu"
         return bool(inside and (start <= value).all() and (value < start + self.nvec).all())
 
@@ -142,7 +154,9 @@ class MultiDiscrete(AbstractSpace):
         return sum(self.nvec)
 
     def flatten(self, value: Any) -> Float[Array, " flat_size"]:
-        index = jnp.asarray(value) - jnp.asarray(self.start)
+        start = np.asarray(self.start)
+        choices = held("MultiDiscrete", value, start, start + self.nvec - 1)
+        index = jnp.asarray(choices) - jnp.asarray(self.start)
         return jnp.concatenate([jax.nn.one_hot(index[i], n) for i, n in enumerate(self.nvec)])
 
 
@@ -158,7 +172,7 @@ class MultiBinary(AbstractSpace):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(d) for d in np.atleast_1d(self.shape)))
+        object.__setattr__(self, "shape", tuple(whole("MultiBinary.shape", d) for d in np.atleast_1d(self.shape)))
         self.__check_init__()
 
     def __check_init__(self) -> None:
@@ -180,7 +194,7 @@ class MultiBinary(AbstractSpace):
         return bits.reshape(self.shape).astype(jnp.int8)
 
     def contains(self, value: Any) -> bool:
-        value = np.asarray(value)
+        value = plain(value)
         return bool(value.shape == self.shape and value.dtype.kind in "biu" and ((value == 0) | (value == 1)).all())
 
     def canonical(self) -> Int8[Array, "..."]:
@@ -191,4 +205,4 @@ class MultiBinary(AbstractSpace):
         return int(np.prod(self.shape))
 
     def flatten(self, value: Any) -> Float[Array, " flat_size"]:
-        return jnp.asarray(value, jnp.float32).reshape(-1)
+        return jnp.asarray(held("MultiBinary", value, 0, 1), jnp.float32).reshape(-1)

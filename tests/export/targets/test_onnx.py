@@ -216,7 +216,7 @@ def test_an_unsupported_check_that_no_output_needs_is_no_error():
 
 
 def test_an_observation_dtype_that_no_target_takes_is_refused():
-    policy = Stateless(Box(0, 9, (3,), np.uint16), Discrete(2), None)
+    policy = Stateless(Box(0, 9, (3,), np.uint32), Discrete(2), None)
     with pytest.raises((ExportError, NotImplementedError)):
         to_onnx(policy)
 

@@ -1,16 +1,19 @@
 """Models and statistics made to do harm: nothing in them is run, and each is refused with a reason."""
 
+import json
 import pickle
 import stat
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
 from perdure._core import FileFormatError
-from perdure.importer import read_sb3
+from perdure.importer import read_sb3, read_tensors
 from perdure.importer._pickle import Call, Global, Persistent
+from perdure.importer._zip import SafeZip
 from tests.support.forge import (
     FLOATS,
     array,
@@ -203,6 +206,135 @@ def lying_size():
     return bytes(content)
 
 
+def with_sizes(content, size):
+    """A zip of one member whose headers both say `size` for what it holds."""
+    changed = bytearray(content)
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        at = changed.index(signature) + offset
+        changed[at : at + 4] = struct.pack("<I", size)
+    return bytes(changed)
+
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("content", [b"", b"x", np.random.default_rng(0).bytes(100_000), b"abc" * 30_000])
+def test_members_of_every_method_are_read(content, method):
+    assert SafeZip(zipped({"data": content}, method)).read("data") == content
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [0, 1, 99_999, 100_001, 900_000])
+def test_a_member_that_says_another_size_is_refused(size, method):
+    archive = SafeZip(with_sizes(zipped({"data": np.random.default_rng(0).bytes(100_000)}, method), size))
+    with pytest.raises(FileFormatError, match=f"says {size} bytes"):
+        archive.read("data")
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_a_bomb_is_stopped_at_the_bytes_that_it_says(method):
+    """2^28 bytes in a few kilobytes, said to be fewer than the limit of the ratio."""
+    archive = SafeZip(with_sizes(zipped({"data": bytes(2**28)}, method), 900_000))
+    tracemalloc.start()
+    with pytest.raises(FileFormatError, match="says 900000 bytes, but there are more"):
+        archive.read("data")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
+def test_a_bomb_in_a_zip_in_a_zip_counts_from_the_outer_one(tmp_path):
+    """24 MB of zeros whose inner zip is stored, as torch does, and packed by the outer one to a thousandth."""
+    tree = {f"x{i}": tensor(str(i), (2**18,)) for i in range(24)}
+    inner = torch_zip(tree, {str(i): np.ones(2**18, "<f4").tobytes() for i in range(24)})
+    content = zipped({"data": json.dumps(fields()), "policy.pth": inner}, zipfile.ZIP_LZMA)
+    with pytest.raises(FileFormatError, match=r"model\.zip: "):
+        imported(content, tmp_path)
+    with pytest.raises(FileFormatError, match="16 times as large as the file"):
+        read_tensors(inner, packed_size=2**18)
+    assert len(read_tensors(inner)) == 24
+
+
+def doubled(times):
+    """A pickle of a tuple of twice the tuple before: 2^times leaves in a few bytes."""
+    return b"\x80\x02)" + b"2\x86" * times
+
+
+def deep(times):
+    """A pickle of a call in the place of the function of a call ..."""
+    return b"\x80\x02" + opcodes(SYSTEM) + b")R" * times
+
+
+SHARED = doubled(40)[2:]
+MESSAGES = {
+    "a count nested by doubling": lambda: model_zip(
+        weights=torch_zip(
+            b"\x80\x02}(" + opcodes("w") + opcodes(Global("torch._utils", "_rebuild_tensor_v2")) + b"("
+            + b"(" + opcodes("storage") + opcodes(FLOATS) + opcodes("0") + opcodes("cpu") + SHARED + b"tQ"
+            + opcodes(0) + opcodes((2, 4)) + opcodes((4, 1)) + b"tRu."
+        )
+    ),
+    "calls in calls": lambda: model_zip(fields(observation_space=pickled(deep(100_000) + b"."))),
+    "a class name nested by doubling": lambda: model_zip(fields(policy_class=pickled(
+        b"\x80\x02" + opcodes(Global("cloudpickle.cloudpickle", "_make_skeleton_class")) + b"(N" + SHARED + b"N}tR."))),
+    "a module nested by doubling": lambda: model_zip(fields(policy_class=pickled(
+        b"\x80\x02" + opcodes(Global("cloudpickle.cloudpickle", "_make_skeleton_class")) + b"(N" + opcodes("A") + b"N}("
+        + opcodes("__module__") + SHARED + b"utR."))),
+    "a function nested by doubling": lambda: model_zip(fields(policy_kwargs=pickled(
+        b"\x80\x02}(" + opcodes("activation_fn") + opcodes(Global("jax.custom", "jvp")) + b")R}("
+        + opcodes("__module__") + SHARED + opcodes("__qualname__") + opcodes("f") + b"ubu."))),
+    "a shape of endless numbers": lambda: model_zip(fields(observation_space=pickled(box(_shape=(10**4000,))))),
+    "a choice among endless many": lambda: model_zip(fields(action_space=pickled(discrete(2**4000)))),
+    "a tensor of an endless size": lambda: model_zip(weights=with_tensor(size=(10**4000, 1))),
+    "a storage of an endless size": lambda: model_zip(
+        weights=with_tensor(storage=Persistent(("storage", FLOATS, "4", "cpu", 10**4000)))
+    ),
+    "a long name of a tensor": lambda: model_zip(weights=torch_zip(state_dict(**{"x" * 10**6: tensor("4", (2, 4))}))),
+    "a long name of a class": lambda: model_zip(fields(policy_class=pickled(Global("m." * 10**5, "C" * 10**6)))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_refusal_is_short_and_soon_whatever_the_file_holds(name, tmp_path):
+    with pytest.raises(FileFormatError, match=r"model\.zip: ") as refusal:
+        imported(MESSAGES[name](), tmp_path)
+    assert len(str(refusal.value)) < 1500
+
+
+def test_a_report_is_short_too(tmp_path):
+    report = imported(model_zip(**{"x" * 60_000: b"x"}), tmp_path).report
+    assert report.dropped[0].startswith("xxx")
+    assert len(report.dropped[0]) == 1000
+
+
+OTHERS = {
+    "Stable-Baselines 2": (lambda: zipped({"data": b"{}", "parameters": b"", "parameter_list": b"[]"}), "Baselines 2.*Tens"),
+    "weights alone": (torch_zip, "a file of torch.save.*Give the zip that model.save wrote"),
+    "a folder that was zipped": (lambda: zipped({"ppo/data": b"{}", "ppo/policy.pth": b""}), "a folder 'ppo' with a model"),
+    "a pointer": (
+        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 143586\n", "Git LFS.*git lfs pull"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_given_in_the_place_of_a_model_is_named(name, tmp_path):
+    make, message = OTHERS[name]
+    with pytest.raises(FileFormatError, match=rf"model\.zip: .*{message}"):
+        imported(make(), tmp_path)
+
+
+def test_an_unzipped_model_and_a_name_without_zip_are_named(tmp_path):
+    (tmp_path / "ppo").mkdir()
+    (tmp_path / "ppo" / "policy.pth").write_bytes(torch_zip())
+    with pytest.raises(FileFormatError, match=r"ppo: an unzipped model.*zip -r"):
+        read_sb3(tmp_path / "ppo")
+    (tmp_path / "dqn.zip").write_bytes(model_zip())
+    with pytest.raises(FileNotFoundError, match=r"dqn\.zip' is there"):
+        read_sb3(tmp_path / "dqn")
+
+
 ZIPS = {
     "no zip": lambda: b"PK is not enough",
     "an empty file": lambda: b"",
@@ -253,6 +385,15 @@ STATISTICS = {
     "another shape": lambda: vecnormalize(obs_rms=statistics(4)),
     "a clip that is called": lambda: vecnormalize(clip_obs=EVIL),
     "no epsilon": lambda: vecnormalize(epsilon=None),
+    "an epsilon of zero": lambda: vecnormalize(epsilon=0.0),
+    "an epsilon below zero": lambda: vecnormalize(epsilon=-1e-8),
+    "an infinite epsilon": lambda: vecnormalize(epsilon=float("inf")),
+    "an epsilon that no float holds": lambda: vecnormalize(epsilon=10**4000),
+    "a clip that is no number": lambda: vecnormalize(clip_obs=float("nan")),
+    "a clip below zero": lambda: vecnormalize(clip_obs=-10.0),
+    "observations left alone": lambda: vecnormalize(norm_obs=False),
+    "statistics of one number": lambda: vecnormalize(obs_rms=statistics(1)),
+    "statistics and space of another model": lambda: vecnormalize(observation_space=box(4), obs_rms=statistics(4)),
     "a Dict for a Box": lambda: vecnormalize(
         observation_space=Call(Global("gym.spaces.dict", "Dict"), (), state={"spaces": {"a": box()}}),
         obs_rms={"a": statistics()},
@@ -263,8 +404,23 @@ STATISTICS = {
 @pytest.mark.parametrize("name", STATISTICS)
 def test_statistics_that_do_not_fit_are_refused(name, tmp_path):
     (tmp_path / "vn.pkl").write_bytes(dump(STATISTICS[name]()))
-    with pytest.raises(FileFormatError):
+    with pytest.raises(FileFormatError) as refusal:
         imported(model_zip(), tmp_path, vecnormalize=tmp_path / "vn.pkl")
+    assert len(str(refusal.value)) < 1500
+
+
+def goals(*names):
+    return Call(Global("gym.spaces.dict", "Dict"), (), state={"spaces": {name: box() for name in names}})
+
+
+def test_statistics_of_keys_that_the_model_does_not_observe_are_refused(tmp_path):
+    data = fields(observation_space=pickled(goals("a")))
+    node = vecnormalize(observation_space=goals("b"), obs_rms={"b": statistics()})
+    (tmp_path / "vn.pkl").write_bytes(dump(node))
+    with pytest.raises(
+        FileFormatError, match=r"statistics for 'b', but the model observes a\. Is it the file of another"
+    ):
+        imported(model_zip(data), tmp_path, vecnormalize=tmp_path / "vn.pkl")
 
 
 CONFIGS = {

@@ -90,7 +90,6 @@ NORMALIZED = {
     "old, images in a scene": (case("TD3", "scene", "continuous"), {}),
     "channels first": (case("SAC", "floats", "continuous", policy_kwargs={"normalize_images": False}), {}),
     "recurrent": (recurrent()[0], {}),
-    "off": (case("A2C", "box", "discrete"), {"norm_obs": False}),
 }
 
 
@@ -101,10 +100,20 @@ def test_statistics_of_vecnormalize_become_part_of_the_policy(name, scale, tmp_p
     venv = normalized_world(model_case, 100.0 if "image" in name and name != "beside an image" else scale, **settings)
     model = make_model(model_case, None if name.startswith("old") else venv)  # before 1.7 an image remained an image
     venv.save(tmp_path / "vecnormalize.pkl")
-    observations = (
-        sample(venv.observation_space, 12) if name == "off" else near_statistics(venv, model_case.observation, 12)
-    )
+    observations = near_statistics(venv, model_case.observation, 12)
     action, head, _ = predict(model, venv.normalize_obs(observations))
     policy, report = read_sb3(saved(model, tmp_path), vecnormalize=tmp_path / "vecnormalize.pkl")
     check(policy, answers(policy, observations), action, head)
-    assert report.normalization == "none" if name == "off" else report.normalization.startswith("VecNormalize")
+    assert report.normalization.startswith("VecNormalize")
+
+
+def test_statistics_of_rewards_alone_are_refused_and_not_asked_for(tmp_path):
+    model_case = case("A2C", "box", "discrete")
+    venv = normalized_world(model_case, 1.0, norm_obs=False)
+    venv.save(tmp_path / "vecnormalize.pkl")
+    path = saved(make_model(model_case, venv), tmp_path)
+    with pytest.raises(FileFormatError, match=r"vecnormalize\.pkl: norm_obs is False"):
+        read_sb3(path, vecnormalize=tmp_path / "vecnormalize.pkl")
+    report = read_sb3(path).report
+    assert report.normalization == "none"
+    assert not any("vecnormalize" in note for note in report.notes)

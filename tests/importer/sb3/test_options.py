@@ -95,6 +95,23 @@ def test_a_policy_class_of_ones_own_is_refused_by_name_or_mapped(tmp_path):
         load_sb3(path, custom={"my.code.MyPolicy": "os.system"})
 
 
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("my.nets.RecurrentAttentionPolicy", "recurrent.policies.RecurrentActorCriticPolicy"),
+        ("my.MaskedPolicy", "maskable.policies.MaskableActorCriticPolicy"),
+        ("my.DuelingPolicy", "dqn.policies.DQNPolicy"),
+        ("my.sac.Actor", "sac.policies.SACPolicy"),
+        ("my.Policy", "common.policies.ActorCriticPolicy"),
+    ],
+)
+def test_the_hint_for_an_unknown_policy_class_goes_by_its_name(name, known, tmp_path):
+    module, _, cls = name.rpartition(".")
+    path = written(model_zip(fields(policy_class=pickled(Global(module, cls)))), tmp_path)
+    with pytest.raises(FileFormatError, match=rf"custom=.*{known}'"):
+        load_sb3(path)
+
+
 def test_a_subclass_of_vecnormalize_is_refused_by_name_or_mapped(tmp_path):
     path, node = written(model_zip(), tmp_path), vecnormalize()
     node.function = Global("my.code", "MyNormalize")
@@ -246,6 +263,47 @@ def test_what_the_config_asks_of_the_environment_is_said(tmp_path):
         assert text in notes
     file = written(dump(vecnormalize()), tmp_path, "vn.pkl")
     assert "was not given" not in " ".join(read_sb3(path, config=config, vecnormalize=file).report.notes)
+
+
+@pytest.mark.parametrize(
+    "name", ["vec_normalize.pkl", "dqn_vecnormalize.pkl", "VecNormalize-100k.pkl", "model/vecnormalize.pkl"]
+)
+def test_statistics_beside_a_model_are_told_with_their_flag(name, tmp_path):
+    path = written(model_zip(), tmp_path)
+    (tmp_path / "model").mkdir()
+    file = written(dump(vecnormalize()), tmp_path, name)
+    report = read_sb3(path).report
+    assert report.normalization == f"none; {name} beside it was not taken in"
+    assert f"vecnormalize={name!r} (--vecnormalize)" in report.notes[0]
+    assert read_sb3(path, vecnormalize=file).report.notes == ()
+
+
+def test_statistics_beside_a_model_that_are_of_no_use_to_it_are_not_told(tmp_path):
+    path = written(model_zip(), tmp_path)
+    written(dump(vecnormalize(norm_obs=False)), tmp_path, "vecnormalize.pkl")
+    written(model_zip(), tmp_path, "other.zip")
+    written(dump(vecnormalize()), tmp_path, "other.vecnormalize.pkl")  # of the other model
+    assert read_sb3(path).report.notes == ()
+    assert "other.vecnormalize.pkl" in read_sb3(tmp_path / "other.zip").report.notes[0]
+
+
+def test_statistics_beside_a_model_that_cannot_be_read_are_told_too(tmp_path):
+    path = written(model_zip(), tmp_path)
+    written(b"no pickle", tmp_path, "vecnormalize.pkl")
+    assert "vecnormalize='vecnormalize.pkl'" in read_sb3(path).report.notes[0]
+
+
+def test_a_config_beside_a_model_is_told_if_it_asks_for_something(tmp_path):
+    pytest.importorskip("yaml", reason="needs the extra sb3")
+    path = written(model_zip(), tmp_path)
+    config = written(b"n_envs: 8", tmp_path, "config.yml")
+    assert read_sb3(path).report.notes == ()
+    config.write_text(CONFIG)
+    (note,) = read_sb3(path).report.notes
+    for text in ("observations are normalised", "stacks of 4", "config='config.yml' (--config)"):
+        assert text in note
+    config.write_text("[" * 10_000)
+    assert "cannot be read" in read_sb3(path).report.notes[0]
 
 
 def test_what_stays_behind_is_listed(tmp_path):

@@ -18,7 +18,7 @@ import numpy as np
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv
 from perdure.evaluation import Act, play
-from perdure.export.program import ExportOptions, Program, next_name, space_ports
+from perdure.export.program import ExportOptions, Program, next_name, observation_ports
 from perdure.export.proof import Arrays, as_rows, sample_leaf
 from perdure.policy import AbstractPolicy, check_same_spaces
 
@@ -67,7 +67,7 @@ def from_file(policy: AbstractPolicy, path: Path) -> Arrays:
     loaded = np.load(path, allow_pickle=False)
     arrays = {"observation": loaded} if path.suffix == ".npy" else dict(loaded)
     rows = {}
-    for port in space_ports(policy.observation_space, "observation"):
+    for port in observation_ports(policy.observation_space):
         if port.name not in arrays:
             found = ", ".join(sorted(arrays))
             raise ValueError(f"calibration: {path.name} has no array '{port.name}', only {found}. Add it.")
@@ -123,7 +123,7 @@ def calibrate(policy: AbstractPolicy, program: Program, act: Act, options: Expor
     elif observations is not None:
         rows, source = as_rows(policy, observations), "the given observations"
     else:
-        random, ports = np.random.default_rng(seed), space_ports(policy.observation_space, "observation")
-        rows = {p.name: sample_leaf(p.space, NUM_SAMPLES, random) for p in ports if p.space is not None}
+        random, ports = np.random.default_rng(seed), observation_ports(policy.observation_space)
+        rows = {p.name: sample_leaf(p.space, NUM_SAMPLES, random).astype(p.dtype) for p in ports if p.space is not None}
         source = "samples of the observation space"
     return Calibration(completed(program, thinned(rows), act, seed), source)

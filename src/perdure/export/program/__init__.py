@@ -8,4 +8,9 @@ from ._options import (
     shows_options as shows_options,
 )
 from ._program import Program as Program, lower as lower
-from ._signature import Port as Port, Signature as Signature, next_name as next_name, space_ports as space_ports
+from ._signature import (
+    Port as Port,
+    Signature as Signature,
+    next_name as next_name,
+    observation_ports as observation_ports,
+)

@@ -120,7 +120,8 @@ def lower(
         policy, deterministic=options.deterministic, action_mask=options.action_mask, outputs=options.outputs
     )
     specs = {port.name: (port.shape, port.dtype) for port in sign.inputs}
-    plain = simplify(trace(sign.function, specs, [port.name for port in sign.outputs], policy))
+    widened = [port.name for port in sign.inputs if port.is_widened]
+    plain = simplify(trace(sign.function, specs, [port.name for port in sign.outputs], policy, widened=widened))
     check_layers(plain, target)
     actions = [port.name for port in sign.actions]
     graph = simplify(add_nan_guard(plain, actions, sign.sentinels)) if options.nan_guard else plain

@@ -42,6 +42,20 @@ class Port:
     space: AbstractSpace | None = None  # of observations and actions
     noise: Noise | None = None  # of the input `noise`
 
+    @property
+    def space_dtype(self) -> np.dtype:
+        """Of the plain space of an observation or action."""
+        return np.dtype(self.space.dtype)  # type: ignore[union-attr]
+
+    @property
+    def is_widened(self) -> bool:
+        """The space is of a dtype that no target takes; the port is of a wider one, see `observation_ports`."""
+        return self.space is not None and self.space_dtype != self.dtype
+
+    def narrowed(self, value: Any) -> Any:
+        """What the policy is given: the value in the dtype of the space."""
+        return value.astype(self.space_dtype) if self.is_widened else value
+
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
@@ -64,6 +78,19 @@ class Signature:
 
 def space_ports(space: AbstractSpace, name: str) -> list[Port]:
     return [Port(n, tuple(s.shape), np.dtype(s.dtype), s) for n, s in leaves_of(space, name)]  # type: ignore[attr-defined]
+
+
+WIDER = {
+    "int16": np.int32,
+    "uint16": np.int32,
+    "float16": np.float32,
+}  # by what no target takes: the next that holds it
+
+
+def observation_ports(space: AbstractSpace) -> list[Port]:
+    """Those of a space, in dtypes that targets take: numbers of 16 bits are given as the wider kind that holds them all."""
+    ports = space_ports(space, "observation")
+    return [dataclasses.replace(p, dtype=np.dtype(WIDER.get(p.dtype.name, p.dtype))) for p in ports]
 
 
 def sentinel(port: Port) -> int:
@@ -175,14 +202,15 @@ def signature(
     """
     check_outputs(policy, outputs)
     states, initial, structure = state_ports(policy)
-    observations = space_ports(policy.observation_space, "observation")
+    observations = observation_ports(policy.observation_space)
     actions = space_ports(policy.action_space, "action")
     masks = [mask_port(policy)] if action_mask else []
     noises = [] if deterministic else [noise_port(policy)]
 
     def function(*inputs: Any) -> tuple[Any, ...]:
         given = iter(inputs)
-        observation = assemble(policy.observation_space, given)
+        narrow = [port.narrowed(next(given)) for port in observations]
+        observation = assemble(policy.observation_space, iter(narrow))
         mask = next(given) if action_mask else None
         noise = [port.noise.inside(next(given)) for port in noises if port.noise is not None]
         state = jax.tree_util.tree_unflatten(structure, list(given))

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import ArrayLike, PyTree
 
-from perdure.export.program import Port, Signature, space_ports
+from perdure.export.program import Port, Signature, observation_ports
 from perdure.policy import AbstractPolicy
 from perdure.space import AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete, flatten_value
 
@@ -18,7 +18,7 @@ def limits(space: Box, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """The bounds, `reach` where there is none."""
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
     low = np.where(np.abs(low) < UNREACHED, low, np.where(high < UNREACHED, high - reach, -reach))
-    return low, np.where(np.abs(space.high) < UNREACHED, high, np.maximum(low + reach, reach))
+    return low, np.where(np.abs(high) < UNREACHED, high, np.maximum(low + reach, reach))
 
 
 def sample_box(space: Box, count: int, random: Generator) -> np.ndarray:
@@ -27,9 +27,10 @@ def sample_box(space: Box, count: int, random: Generator) -> np.ndarray:
         low, high = space.low.astype(np.int64), space.high.astype(np.int64)
         return random.integers(low, high + 1, shape).astype(space.dtype)
     low, high = limits(space, 3.0)
-    bounded = (np.abs(space.low) < UNREACHED) & (np.abs(space.high) < UNREACHED)
+    least, most = space.low.astype(np.float64), space.high.astype(np.float64)
+    bounded = (np.abs(least) < UNREACHED) & (np.abs(most) < UNREACHED)
     uniform, normal = random.uniform(low, high, shape), random.standard_normal(shape)
-    value = np.where(bounded, uniform, np.where(space.low > -UNREACHED, space.low + np.abs(normal), normal))
+    value = np.where(bounded, uniform, np.where(least > -UNREACHED, least + np.abs(normal), normal))
     return np.clip(value, space.low, space.high).astype(space.dtype)
 
 
@@ -43,9 +44,10 @@ def special_box(space: Box, random: Generator) -> list[np.ndarray]:
     for reach in (1.0, *LARGE):
         low, high = limits(space, reach)
         rows += [low, high, *(np.where(random.random(space.shape) < 0.5, low, high) for _ in range(4))]
-        rows += [random.uniform(low, high) for _ in range(4)]
+        rows += [random.uniform(low, high, space.shape) for _ in range(4)]
+    held = np.finfo(space.dtype)  # float16 ends long before the large numbers
     with np.errstate(under="ignore"):
-        return [np.clip(row.astype(space.dtype), space.low, space.high) for row in rows]
+        return [np.clip(np.clip(row, held.min, held.max).astype(space.dtype), space.low, space.high) for row in rows]
 
 
 def sample_leaf(space: AbstractSpace, count: int, random: Generator) -> np.ndarray:
@@ -75,7 +77,7 @@ def mask_cases(action_space: AbstractSpace, random: Generator) -> list[np.ndarra
 
 def as_rows(policy: AbstractPolicy, observations: PyTree[ArrayLike]) -> dict[str, np.ndarray]:
     """A batch of observations given by the user, one array a leaf, as rows by input name."""
-    ports = space_ports(policy.observation_space, "observation")
+    ports = observation_ports(policy.observation_space)
     leaves = flatten_value(policy.observation_space, observations)
     rows = {}
     for port, leaf in zip(ports, leaves, strict=True):
@@ -128,7 +130,7 @@ def column(
         rows = sign.initial_state[port.name] + random.standard_normal((total, *port.shape)).astype(np.float32)
         rows[: total // 10] = sign.initial_state[port.name]
         return rows.astype(port.dtype)
-    rows = sample_leaf(port.space, total, random)
+    rows = sample_leaf(port.space, total, random).astype(port.dtype)
     if special:
         rows[: len(special)] = special
     if port.name in given:
@@ -148,7 +150,7 @@ def broken_inputs(sign: Signature, rows: dict[str, np.ndarray], limit: int = 32)
             for bad in (np.nan, np.inf, -np.inf):
                 k = len(made[port.name]) % len(rows[port.name])
                 for name, x in rows.items():
-                    row = x[k].copy()
+                    row = np.array(x[k])  # of an input of shape () a scalar, which cannot be changed
                     if name == port.name:
                         row.reshape(-1)[entry] = bad
                     if name == "action_mask":

@@ -42,11 +42,17 @@ def leaf_names(tree: Any) -> dict[int, str]:
 
 
 def trace(
-    function: Callable[..., Any], inputs: Mapping[str, Spec], outputs: Sequence[str], names_from: Any = None
+    function: Callable[..., Any],
+    inputs: Mapping[str, Spec],
+    outputs: Sequence[str],
+    names_from: Any = None,
+    *,
+    widened: Sequence[str] = (),
 ) -> Graph:
     """The graph of `function(*one_item)`, which gives one array or a tuple of them, over a batch of items.
 
-    `names_from` is a module whose leaf paths become the names of the constants.
+    `names_from` is a module whose leaf paths become the names of the constants. `widened` are inputs that hold numbers of a
+    narrower dtype: where the function casts one to that and on to another, it is cast to the other at once.
 
     Raises: ExportError that names the primitive, the user's line and what to write instead.
     """
@@ -58,11 +64,18 @@ def trace(
         Tensor(tracer.shape(v.aval.shape), np.dtype(v.aval.dtype), name)
         for name, v in zip(inputs, closed.jaxpr.invars, strict=True)
     ]
+    tracer.widened = {id(argument) for argument in arguments if argument.name in widened}
     results = tracer.run(closed.jaxpr, [tracer.constant(c) for c in closed.consts], arguments)
     graph = Graph(arguments, list(zip(outputs, results, strict=True)))
     for node in graph.nodes():
         if node.op == "Unsupported":
             raise ExportError(f"{node.attrs['line']}: {node.attrs['message']}")
+        if id(node.out) in tracer.narrowed:
+            given = tracer.narrowed[id(node.out)][1]
+            raise ExportError(
+                f"the policy computes with '{given.name}' in {node.out.dtype}, which no target has. Cast it in the policy first: "
+                f"observation.astype({given.dtype})."
+            )
         check_dtype(node)
     return graph
 
@@ -110,6 +123,10 @@ class Tracer(Builder):
 
     def __init__(self, batch: Any, names: dict[int, str]):
         self.batch, self.names = batch, names
+        self.widened: set[int] = set()  # inputs, by identity
+        self.narrowed: dict[
+            int, tuple[Tensor, Tensor]
+        ] = {}  # by identity: such an input in its narrower dtype, and itself
 
     def shape(self, dims: Sequence[Any]) -> Shape:
         return tuple(self.dimension(d) for d in dims)
@@ -166,6 +183,8 @@ class Tracer(Builder):
             return self.unsupported(eqn, f"primitive '{name}' draws random numbers. {advice('random_bits')}")
         if self.is_foldable(eqn, inputs):
             return self.fold(eqn, inputs)
+        if name == "convert_element_type":
+            inputs = [self.narrowed[id(t)][1] if id(t) in self.narrowed else t for t in inputs]
         rule = RULES.get(name)
         if rule is None:
             return self.unsupported(eqn, f"primitive '{name}' cannot be exported. {advice(name)}")
@@ -173,6 +192,9 @@ class Tracer(Builder):
             out = rule(self, eqn, *inputs)
         except ExportError as error:
             return self.unsupported(eqn, f"primitive '{name}' {error} and cannot be exported. {advice(name)}")
+        is_given = name == "convert_element_type" and id(inputs[0]) in self.widened
+        if is_given and isinstance(out, Tensor) and out.dtype not in DTYPES:
+            self.narrowed[id(out)] = out, inputs[0]
         return out if isinstance(out, list) else [out]
 
     def draws(self, eqn: Equation) -> bool:

@@ -65,6 +65,28 @@ _MODULES: dict[str, tuple[str | None, Build, str, tuple[str, ...]]] = {  # algor
 _LINEAR = "sb3_contrib.ars.policies.ARSLinearPolicy"
 
 
+_BY_WORD = {  # in the name of a class of a user's own, or of its module, and what it is like then; the first that is there
+    "recurrent": "sb3_contrib.common.recurrent.policies.RecurrentActorCriticPolicy",
+    "lstm": "sb3_contrib.common.recurrent.policies.RecurrentActorCriticPolicy",
+    "mask": "sb3_contrib.common.maskable.policies.MaskableActorCriticPolicy",
+    "qrdqn": "sb3_contrib.qrdqn.policies.QRDQNPolicy",
+    "dqn": "stable_baselines3.dqn.policies.DQNPolicy",
+    "dueling": "stable_baselines3.dqn.policies.DQNPolicy",
+    "tqc": "sb3_contrib.tqc.policies.TQCPolicy",
+    "crossq": "sb3_contrib.crossq.policies.CrossQPolicy",
+    "sac": "stable_baselines3.sac.policies.SACPolicy",
+    "td3": "stable_baselines3.td3.policies.TD3Policy",
+    "ddpg": "stable_baselines3.td3.policies.TD3Policy",
+}
+
+
+def _alike(path: str) -> str:
+    """The class that an unknown one is probably like, for a hint."""
+    words = path.lower()
+    usual = "stable_baselines3.common.policies.ActorCriticPolicy"
+    return next((known for word, known in _BY_WORD.items() if word in words), usual)
+
+
 def family_of(path: str, custom: Mapping[str, object]) -> Family:
     """What the policy class of that dotted name stands for; `custom` may say which class it is like.
 
@@ -78,7 +100,7 @@ def family_of(path: str, custom: Mapping[str, object]) -> Family:
     if name not in classes:
         raise FileFormatError(
             f"the policy class {path[:120]!r} is not known. If it acts as one of Stable-Baselines3's, say which: "
-            f"custom={{{path[:120]!r}: 'stable_baselines3.common.policies.ActorCriticPolicy'}}."
+            f"custom={{{path[:120]!r}: {_alike(path)!r}}}."
         )
     extractor = NATURE if "Cnn" in name else COMBINED if "MultiInput" in name else FLATTEN
     return Family(build, activation, extractor, module, algorithm)

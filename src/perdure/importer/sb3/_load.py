@@ -20,10 +20,12 @@ from .._tensors import Tensors
 from .._torch import read_tensors
 from .._values import name_of
 from .._yaml import read_yaml
-from .._zip import SafeZip, open_zip
+from .._zip import SafeZip
+from ._beside import neighbours_of, notes_of
 from ._config import environment_notes, wants_statistics
 from ._data import Fields
 from ._families import Family, algorithm_of, family_of
+from ._open import open_model
 from ._sbx import Weights, is_sbx, read_weights
 from ._source import Custom, Source
 from ._spaces import SavedSpace, read_space
@@ -59,9 +61,17 @@ def _observation(
     The HER class before SB3 1.1 gave its model `observation` and `desired_goal` as one vector, while the statistics are of
     the environment's Dict; with them the policy takes that Dict.
 
-    Raises: FileFormatError if the statistics are of another kind of space.
+    Raises: FileFormatError if the statistics are of another kind of space, or of keys that are not there.
     """
-    if normalization is None or saved.is_dict == normalization.space.is_dict:
+    if normalization is None:
+        return saved, ()
+    if saved.is_dict == normalization.space.is_dict:
+        unknown = sorted(normalization.statistics.keys() - dict(saved.parts).keys())
+        if unknown:
+            raise FileFormatError(
+                f"VecNormalize has statistics for {unknown[0][:80]!r}, but the model observes "
+                f"{', '.join(name for name, _ in saved.parts)[:200]}. Is it the file of another model?"
+            )
         return saved, ()
     members = dict(normalization.space.parts)
     read = ("observation", "desired_goal")
@@ -94,7 +104,8 @@ def _source(
         weights = read_weights(family.module, path, fields, observation)
         dropped += ["critics, targets and optimisers"] + ["gSDE"] * uses_sde
     else:
-        weights = Weights(read_tensors(archive.read("policy.pth")), settings.get("activation_fn"))
+        content, packed_size = archive.read("policy.pth"), archive.packed_size("policy.pth")
+        weights = Weights(read_tensors(content, packed_size=packed_size), settings.get("activation_fn"))
     extractor = settings.get("features_extractor_class")
     source = Source(
         algorithm=algorithm_of(family, fields),
@@ -122,9 +133,9 @@ def _left_behind(archive: SafeZip, fields: Fields) -> list[str]:
     return [*([", ".join(members)] if members else []), *present]
 
 
-def _normalization_text(normalization: ObservationNormalization | None) -> str:
+def _normalization_text(normalization: ObservationNormalization | None, not_taken: list[str]) -> str:
     if normalization is None:
-        return "none"
+        return f"none; {', '.join(not_taken)} beside it was not taken in" if not_taken else "none"
     keys = ", ".join(name for name in normalization.statistics if name)
     return f"VecNormalize{f' of {keys}' if keys else ''}, clipped to {normalization.clip:g}, as constants of the policy"
 
@@ -151,6 +162,7 @@ def read_sb3(
 
     `vecnormalize` is the pickle of VecNormalize's statistics, which become part of the policy. `config` is the config.yml
     of rl-baselines3-zoo, which tells of frame stacks and wrappers; what it asks of the user is noted.
+    Where these lie beside the zip and are not given, the notes say so.
     Images are taken as the environment gives them: height, width, channels, or with `channels_first` the other way.
     `custom` maps dotted names of classes of your own: a policy class, or a subclass of VecNormalize, to the name of the one
     it acts like; an activation to a function; a features extractor to `function(weights, observation_space, settings)` that
@@ -162,8 +174,8 @@ def read_sb3(
     same = tuple(name for name, alike in custom.items() if isinstance(alike, str) and alike == CLASS)
     normalization = None if vecnormalize is None else read_vecnormalize(vecnormalize, same)
     settings = {} if config is None else read_yaml(config)
-    with naming(path):
-        archive = open_zip(path)
+    with naming(path, ValueError):  # of a space or policy that cannot be
+        archive = open_model(Path(path))
         source, family, source_class = _source(archive, normalization, channels_first, custom)
         policy = family.build(source)
         version = archive.read(_VERSION).decode("ascii", "replace").strip()[:40] if _VERSION in archive.names else None
@@ -173,13 +185,15 @@ def read_sb3(
             f"{Path(config or '').name} says that observations were normalised, but vecnormalize= was not given: "
             "the policy will act wrongly on raw observations"
         )
+    beside = neighbours_of(Path(path))
+    source.notes.extend(notes_of(beside, has_statistics=vecnormalize is not None, has_config=config is not None))
     return imported(
         policy,
         file=path,
         library=f"{'SBX with ' if is_sbx(family.module) else ''}Stable-Baselines3 {version or 'before 0.9'}",
         algorithm=source.algorithm,
         source_class=source_class,
-        normalization=_normalization_text(normalization),
+        normalization=_normalization_text(normalization, beside.statistics),
         dropped=source.dropped,
         notes=source.notes,
     )
