@@ -31,9 +31,10 @@ def test_numbers_that_never_wrapped_keep_every_bit(before, each):
         former = (before + iterations * each) / timesteps
         now = lambda i, t=timesteps: fraction_of(t, i, steps_before=before, steps_per_iteration=each)  # noqa: E731
         assert now(iterations).tobytes() == former.tobytes()
-        assert jax.jit(now)(iterations).tobytes() == jax.jit(lambda i, t=timesteps: (before + i * each) / t)(
-            iterations
-        ).tobytes()
+        assert (
+            jax.jit(now)(iterations).tobytes()
+            == jax.jit(lambda i, t=timesteps: (before + i * each) / t)(iterations).tobytes()
+        )
 
 
 def test_epsilon_clip_and_learning_rate_stay_at_their_ends():

@@ -21,7 +21,7 @@ def nonfinite(tree: PyTree) -> str | None:
             if is_floating(leaf):
                 array = np.asarray(leaf)
                 if (bad := is_bad(array)).any():
-                    return f"'{jtu.keystr(path).lstrip('.')}'{first_of(array, bad)}"
+                    return f"'{jtu.keystr(path, simple=True, separator='.')}'{first_of(array, bad)}"
     return None
 
 
