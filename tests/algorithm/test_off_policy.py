@@ -41,7 +41,8 @@ def test_off_policy_learning_rates_fall_to_zero(name):
     algorithm = dataclasses.replace(training.algorithm, num_updates=4, anneal_timesteps=before + 60)
     start = algorithm.init(training.env, training.policy(), key=jr.key(0))
     nearly, done = algorithm.run(start, 54), algorithm.run(start, 60)
-    then = algorithm.run(done, 60)
+    with pytest.warns(UserWarning, match="anneal_timesteps="):
+        then = algorithm.run(done, 60)
     trained = [[bits(parameters_of(net)) for net in (s.policy, s.learner.critics)] for s in (nearly, done, then)]
     assert trained[1] == trained[2]
     assert trained[0][0] != trained[1][0]

@@ -50,5 +50,6 @@ def test_the_learning_rate_falls_to_zero():
             for a, b in zip(jax.tree.leaves(then.actor), jax.tree.leaves(state.policy.actor), strict=True)
         )
 
-    assert moved(*new_ppo(anneal_timesteps=160)) < 1e-7
+    with pytest.warns(UserWarning, match=r"PPO\.anneal_timesteps=160"):
+        assert moved(*new_ppo(anneal_timesteps=160)) < 1e-7
     assert moved(*new_ppo()) > 1e-3

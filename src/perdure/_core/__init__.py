@@ -15,6 +15,7 @@ from ._errors import (
     FileFormatError as FileFormatError,
     FingerprintError as FingerprintError,
     MissingExtraError as MissingExtraError,
+    NonFiniteError as NonFiniteError,
     SaveError as SaveError,
     import_extra as import_extra,
     save_error as save_error,
@@ -28,6 +29,13 @@ from ._files import (
     sha256 as sha256,
     with_suffix as with_suffix,
     write_new as write_new,
+)
+from ._finite import (
+    all_finite as all_finite,
+    check_finite as check_finite,
+    first_of as first_of,
+    is_floating as is_floating,
+    nonfinite as nonfinite,
 )
 from ._folders import put_in_place as put_in_place, steadily as steadily
 from ._history import (

@@ -27,6 +27,10 @@ def save_error(path: Path, error: OSError, *, in_place: bool) -> SaveError:
     return SaveError(error.errno, f"saving {path} failed: {error.strerror or error}. {now}")
 
 
+class NonFiniteError(ValueError):
+    """A number is NaN or infinite where only finite ones lead anywhere: in a training, or in a policy to save or evaluate."""
+
+
 class ExportError(ValueError):
     """A policy cannot be exported, or its export did not prove equal; nothing was written."""
 

@@ -29,6 +29,7 @@ from ._description import describe, fingerprint_of
 from ._differences import differences
 from ._errors import FileFormatError, FingerprintError
 from ._files import atomic_write, open_regular, with_suffix
+from ._finite import check_finite
 from ._history import NOBODY, has_history, leaf_nodes, packages_of, upgraded
 from ._json import dumps_json, loads_json
 from ._leaves import check_leaf, describe_leaf, is_stored, leaf_from_numpy, leaf_to_numpy, leaves_with_paths
@@ -213,12 +214,16 @@ class Serializable(eqx.Module):
         super().__init_subclass__(**kwargs)
         register_if_free(cls)
 
-    def serialize(self, path: str | Path) -> None:
+    def serialize(self, path: str | Path, *, allow_nonfinite: bool = False) -> None:
         """Save to `path`, to which `.eqx` is added if missing. A file that was there is replaced in one step.
 
-        Raises: TypeError if a field cannot be saved: a function without a registered name, an object of no known kind.
+        Raises: TypeError if a field cannot be saved: a function without a registered name, an object of no known kind;
+        NonFiniteError (a ValueError) for a parameter that is not finite, or a constant that is NaN, unless
+        `allow_nonfinite`.
         """
-        atomic_write(with_suffix(path, ".eqx"), _pack(self))
+        path = with_suffix(path, ".eqx")
+        check_finite(self, f"saving {path.name}", allow_nonfinite=allow_nonfinite)
+        atomic_write(path, _pack(self))
 
     @classmethod
     def deserialize(cls: type[S], path: str | Path, *args: Any, **kwargs: Any) -> S:

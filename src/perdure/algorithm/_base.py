@@ -19,6 +19,7 @@ from ._host import init_on_host, resume_on_host, warm_up_on_host
 from ._native import init_compiled, warm_up_compiled
 from ._role import PolicyRole
 from ._rollout import Behavior, Transition, collect
+from ._schedule import last_iteration, warn_past_end
 from ._training import Metrics, State
 
 Policy = TypeVar("Policy", bound=AbstractPolicy)
@@ -136,10 +137,13 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         if episodes is not None and episodes < 1:
             raise ValueError(f"episodes={episodes}, but at least one is needed. Leave it out to go by steps alone.")
         iterations = -(-steps // self.steps_per_iteration)
+        last = last_iteration(int(state.iteration), iterations, may_end_before=episodes is not None)
+        sure = last - 1 if episodes is None else int(state.iteration)  # an iteration that is certain to come
+        begins = self.steps_before_learning + sure * self.steps_per_iteration
+        warn_past_end(type(self).__name__, getattr(self, "anneal_timesteps", None), begins)
         if env is None:
-            return drive(self, state, int(state.iteration) + iterations, episodes, callbacks)
-        state = resume_on_host(self, env, state)
-        return drive(self, state, int(state.iteration) + iterations, episodes, callbacks, env)
+            return drive(self, state, last, episodes, callbacks)
+        return drive(self, resume_on_host(self, env, state), last, episodes, callbacks, env)
 
     def train(
         self,

@@ -22,18 +22,22 @@ from ._interrupt import catch_signals
 from ._listener import Listener, summary
 from ._native import CHUNK, run_compiled
 from ._training import State, Trains
+from ._watch import check_chunk, check_state
 
 CHUNK_SECONDS = 0.25  # how long a call should take, so that a progress bar moves and Ctrl-C is noticed
 
 
 def run_chunk(
     algorithm: Trains[State], state: State, iterations: int, episodes: float, env: HostEnv | None
-) -> tuple[State, Mapping[str, Array | np.ndarray]]:
-    """At most so many iterations, and the metrics of each, less if before that so many `episodes` have ended."""
+) -> tuple[State, Mapping[str, Array | np.ndarray], Exception | None]:
+    """At most so many iterations, and the metrics of each, less if before that so many `episodes` have ended.
+
+    An error of a host environment is given back, beside the state after the last iteration before it.
+    """
+    if env is not None:
+        return run_on_host(env, algorithm, state, iterations, episodes)
     numbers = jnp.asarray(iterations, jnp.int32), jnp.asarray(episodes, jnp.float32)
-    if env is None:
-        return run_compiled(algorithm, state, *numbers)
-    return run_on_host(env, algorithm, state, *numbers)
+    return (*run_compiled(algorithm, state, *numbers), None)
 
 
 def drive(
@@ -47,6 +51,9 @@ def drive(
     """Run up to iteration `last`, or till `episodes` have ended, in chunks, telling callbacks between them.
 
     Where the chunks are cut depends on the clock and on the callbacks; what they compute does not.
+
+    Raises: NonFiniteError at the end of the chunk in which a reward, a loss or a weight is not finite, before callbacks see
+    the state; and what a host environment raises. Every callback is told of the end.
     """
     began = time.perf_counter()
     first = at = int(state.iteration)
@@ -70,6 +77,7 @@ def drive(
         env = callback.new_env(record)
         return state if env is None else eqx.tree_at(lambda s: s.env, state, owned(env))
 
+    check_state(state, steps_at(at))
     with ExitStack() as stack:  # whatever fails, every callback that has begun is told of the end
         for callback in callbacks:
             record = record_of({}, nothing, 0.0)
@@ -81,11 +89,14 @@ def drive(
             due = [listener.until_due(at) for listener in listeners]
             size = min(size, last - at, CHUNK, *(n for n in due if n is not None))
             before, chunk_began = at, time.perf_counter()
-            state, log = run_chunk(algorithm, state, size, left, env)
+            state, log, error = run_chunk(algorithm, state, size, left, env)
             at = int(state.iteration)
+            if error is not None:
+                raise error
             seconds, size = time.perf_counter() - chunk_began, at - before
             now = {name: np.array(values[:size]) for name, values in jax.device_get(log).items()}
             metrics = summary(now)
+            check_chunk(state, now, steps_at, before)
             left -= metrics["episodes"]
             stop = left <= 0
             for listener, n in zip(listeners, due, strict=True):

@@ -14,19 +14,21 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from perdure._core import owned
+from perdure._core import NonFiniteError, is_floating, owned
 from perdure.env.adapter import HostEnv, HostStep
 from perdure.policy import AbstractPolicy
 
 from ._host_compiled import Metrics, Observed, RolloutBuffer, StaticTraining, act, empty_rollout_buffer, learn
 from ._rollout import Rollout
 from ._training import State, Trains
+from ._watch import LOOK_AT_OBSERVATION, first_environment, stopped
 
 
 class Progress:
     """Where each environment stands, on the host."""
 
     def __init__(self, rollout: Rollout):
+        self.vector_steps = 0  # since the rollout began
         self.begins = np.zeros(rollout.episode_return.shape, bool)
         self.episode_return = np.array(rollout.episode_return)
         self.episode_length = np.array(rollout.episode_length)
@@ -44,6 +46,13 @@ class Progress:
         return ended
 
 
+def check_observation(observation: PyTree) -> None:
+    """Raises: NonFiniteError naming the environment and the value, if a number of its observation is not finite."""
+    for leaf in jax.tree.leaves(observation):
+        if is_floating(leaf) and not np.isfinite(leaf).all():
+            raise NonFiniteError(f"the observation of environment {first_environment(leaf)}. {LOOK_AT_OBSERVATION}.")
+
+
 def collect_on_host(
     static: StaticTraining, arrays: list[Array], buffer: RolloutBuffer, action: PyTree, env: HostEnv, progress: Progress
 ) -> tuple[RolloutBuffer, Observed, np.ndarray]:
@@ -52,13 +61,18 @@ def collect_on_host(
     Environments that begin episodes at a step of their own fall behind the others meanwhile. What the others do until all
     have caught up is left out, so that each environment's transitions stay in order and come from the present policy.
     """
+    progress.vector_steps = 0
     num_steps, environments = static.algorithm.num_steps, np.arange(env.num_envs)
     at, ended = np.zeros(env.num_envs, np.int32), np.zeros(3)
     observed: Observed | None = None
     while True:
         observation, mask = env.observation, env.action_mask
+        progress.vector_steps += 1
         step = env.step(action)
         ended += progress.take_in(step)
+        check_observation(step.next_observation)
+        if step.observation is not step.next_observation:
+            check_observation(step.observation)
         new = Observed(
             observation,
             step.next_observation,
@@ -91,18 +105,29 @@ def run_on_host(
     episodes: float | Float[Array, ""] = np.inf,
     *,
     is_warmup: bool = False,
-) -> tuple[State, dict[str, np.ndarray]]:
-    """As `run_compiled`, on a host environment that stands where `state` says; `state` is used up."""
+) -> tuple[State, dict[str, np.ndarray], Exception | None]:
+    """As `run_compiled`, on a host environment that stands where `state` says; `state` is used up.
+
+    An error of the environment comes last, and then the state has learned from every iteration before it; its episodes are
+    those that it began with, so they begin anew where training goes on from it.
+    """
     static = StaticTraining(algorithm, state, is_warmup)
     arrays, progress = static.pack(state), Progress(state.rollout)
     metrics: list[Metrics] = []
     episodes_ended: list[np.ndarray] = []
     num_iterations, num_episodes = int(iterations), float(episodes)  # to compare JAX arrays would cost a call each
-    done, start = 0, np.zeros(env.num_envs, np.int32)
+    done, start, began = 0, np.zeros(env.num_envs, np.int32), int(state.iteration)
     now = env.observation, env.action_mask, progress.begins
     buffer, action = act(static, arrays, empty_rollout_buffer(static, arrays), start, *now)
     while len(metrics) < num_iterations and done < num_episodes:
-        buffer, observed, ended = collect_on_host(static, arrays, buffer, action, env, progress)
+        try:
+            buffer, observed, ended = collect_on_host(static, arrays, buffer, action, env, progress)
+        except NonFiniteError as error:
+            rollouts = len(metrics) + (0 if is_warmup else algorithm.warmup_rollouts + began)
+            steps = rollouts * algorithm.steps_per_iteration + progress.vector_steps * env.num_envs
+            return static.unpack(arrays), {}, stopped(steps, error)
+        except Exception as error:  # whatever it is: what was learned is not lost with it
+            return static.unpack(arrays), {}, error
         now = env.observation, env.action_mask, progress.begins
         arrays, buffer, action, measured = learn(static, arrays, buffer, observed, *now)
         done += ended[0]
@@ -117,7 +142,7 @@ def run_on_host(
     log = np.stack(jax.device_get([measured.values for measured in metrics]), axis=1)
     sums = np.stack(episodes_ended, axis=1)
     named = zip((*metrics[0].names, "episodes", "return_sum", "length_sum"), (*log, *sums), strict=True)
-    return state, dict(named)
+    return state, dict(named), None
 
 
 def init_on_host(algorithm: Trains[State], env: HostEnv, policy: AbstractPolicy, *, key: Key[Array, ""]) -> State:
@@ -126,7 +151,7 @@ def init_on_host(algorithm: Trains[State], env: HostEnv, policy: AbstractPolicy,
     Raises: ValueError if `env` is not `algorithm.num_envs` environments.
     """
     check_num_envs(algorithm, env)
-    env.reset(seed=seed_from(key))
+    check_observation(env.reset(seed=seed_from(key)))
     state = eqx.filter_jit(lambda policy, key: algorithm.begin(env.spec, policy, key=key))(policy, key)
     state = standing_at(env, state)
     return warm_up_on_host(algorithm, env, state) if algorithm.warmup_rollouts else state
@@ -134,7 +159,10 @@ def init_on_host(algorithm: Trains[State], env: HostEnv, policy: AbstractPolicy,
 
 def warm_up_on_host(algorithm: Trains[State], env: HostEnv, state: State) -> State:
     """With the warm-up stored; `env` stands where `state` says."""
-    return run_on_host(env, algorithm, owned(state), algorithm.warmup_rollouts, is_warmup=True)[0]
+    state, _, error = run_on_host(env, algorithm, owned(state), algorithm.warmup_rollouts, is_warmup=True)
+    if error is not None:
+        raise error
+    return state
 
 
 def seed_from(key: Key[Array, ""]) -> int:

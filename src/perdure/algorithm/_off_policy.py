@@ -24,6 +24,7 @@ from ._priorities import Priorities
 from ._replay import ReplayBatch, batch_of_sequences, batch_of_steps
 from ._reward_scale import RewardScale
 from ._rollout import Behavior, Rollout, Transition, collect, start, uniform_behavior
+from ._schedule import falling, fraction_of
 
 UpdateCarry = tuple[PyTree, Priorities | None, dict[str, Array]]
 
@@ -122,8 +123,13 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState[Learner]], Generic[Lear
         if self.anneal_timesteps is None:
             return new_optimizer(self.optimizer_name, learning_rate, self.max_gradient_norm)
         rounds = (self.anneal_timesteps - self.steps_before_learning) // self.steps_per_iteration
-        schedule = optax.linear_schedule(learning_rate, 0.0, max(rounds * self.num_updates // delay, 1))
+        schedule = falling(learning_rate, rounds * self.num_updates // delay)
         return new_optimizer(self.optimizer_name, schedule, self.max_gradient_norm)
+
+    def fraction_of(self, timesteps: int, iteration: Int[Array, ""]) -> Float[Array, ""]:
+        """The environment steps taken, the warm-up included, as a fraction of `timesteps`."""
+        before, each = self.steps_before_learning, self.steps_per_iteration
+        return fraction_of(timesteps, iteration, steps_before=before, steps_per_iteration=each)
 
     def window_length(self, policy: AbstractPolicy) -> int:
         """Consecutive steps that one draw from the buffer takes."""
@@ -188,8 +194,7 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState[Learner]], Generic[Lear
         if priorities is None:
             items, weight = buffer.draw(size, length=length, key=key), jnp.ones(size)
         else:
-            steps = self.steps_before_learning + state.iteration * self.steps_per_iteration
-            rest = jnp.maximum(1 - steps / self.importance_timesteps, 0.0)
+            rest = jnp.maximum(1 - self.fraction_of(self.importance_timesteps, state.iteration), 0.0)
             beta = 1 - (1 - self.importance_exponent) * rest
             num_items = buffer.num_windows(length)
             items, weight = priorities.draw(size, num_items=num_items, importance_exponent=beta, key=key)

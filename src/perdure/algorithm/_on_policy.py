@@ -22,6 +22,7 @@ from ._math import gae, gradient_step
 from ._reward_scale import RewardScale
 from ._role import ACTOR_CRITIC, PolicyRole
 from ._rollout import Behavior, Mask, Rollout, Transition, start
+from ._schedule import falling
 from ._shuffle import permutation
 
 
@@ -83,7 +84,7 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         if self.anneal_timesteps is None:
             return self.learning_rate
         updates = self.anneal_timesteps // self.steps_per_iteration * self.num_epochs * self.num_minibatches
-        return optax.linear_schedule(self.learning_rate, 0.0, max(updates, 1))
+        return falling(self.learning_rate, updates)
 
     @property
     def warmup_rollouts(self) -> int:

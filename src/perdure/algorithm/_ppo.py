@@ -12,6 +12,7 @@ from perdure._core import NonNegative, Positive, PositiveInt, UnitInterval, regi
 from ._evaluate import Evaluation, RolloutBatch
 from ._math import OptimizerName, flattened, new_optimizer, normalize
 from ._on_policy import AbstractOnPolicy
+from ._schedule import fraction_of
 
 
 @register(name="algorithm.PPO")
@@ -81,7 +82,8 @@ class PPO(AbstractOnPolicy):
         """`clip`, or what is left of it."""
         if self.anneal_timesteps is None or not self.anneal_clip:
             return self.clip
-        return self.clip * jnp.maximum(1 - iteration * self.steps_per_iteration / self.anneal_timesteps, 0.0)
+        done = fraction_of(self.anneal_timesteps, iteration, steps_per_iteration=self.steps_per_iteration)
+        return self.clip * jnp.maximum(1 - done, 0.0)
 
     def loss(
         self, new: Evaluation, batch: RolloutBatch, iteration: Int[Array, ""]

@@ -90,7 +90,8 @@ class Priorities(eqx.Module):
     def extend(self, buffer: Buffer, *, length: int) -> "Priorities":
         """With the newest block of `buffer` taken in. Items whose window is not complete yet have to wait."""
         num_blocks, num_steps, num_envs = buffer.shape
-        newest = buffer.blocks_written * num_steps - 1
+        written, few = buffer.blocks_written, 3 * num_blocks  # past those, all that matters is where the ring stands
+        newest = jnp.where(written < few, written, 2 * num_blocks + written % num_blocks) * num_steps - 1
         steps = newest - jnp.arange(num_steps + length - 1)  # all whose window is complete now, or is not yet
         is_complete = (steps >= 0) & (steps <= newest - (length - 1))  # negative ones never were
         items = (steps % (num_blocks * num_steps))[:, None] * num_envs + jnp.arange(num_envs)

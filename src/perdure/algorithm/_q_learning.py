@@ -66,8 +66,8 @@ class AbstractQLearning(AbstractOffPolicy[QLearner[Policy], Policy], Generic[Pol
 
     def epsilon(self, iteration: Int[Array, ""]) -> Float[Array, ""]:
         """Linear in the environment steps taken."""
-        steps = self.steps_before_learning + iteration * self.steps_per_iteration
-        return linear(self.epsilon_start, self.epsilon_end, steps / self.exploration_timesteps)
+        fraction = self.fraction_of(self.exploration_timesteps, iteration)
+        return linear(self.epsilon_start, self.epsilon_end, fraction)
 
     def explore(self, learner: QLearner[Policy], iteration: Int[Array, ""]) -> Behavior:
         return epsilon_greedy_behavior(learner.policy, self.epsilon(iteration))

@@ -1,5 +1,6 @@
 """Evaluation while training, and the best policy so far."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -75,7 +76,7 @@ class EvalCallback(AbstractCallback):
         policy = record.state.policy
         mean = float(evaluate(policy, self.env, num_episodes=self.num_episodes, key=self.key).mean())
         self.history.append(Evaluated(record.step, mean))
-        if mean > self.best_return:
+        if math.isfinite(mean) and mean > self.best_return:
             self.best_return = mean
             self.best_policy = best = owned(policy)  # training goes on in the memory of its state
             if self.path is not None:

@@ -41,7 +41,7 @@ class EarlyStopping(AbstractCallback):
             )
         for mean_return in returns:
             if not math.isnan(mean_return):  # NaN: no episode ended
-                self._reached = self._reached + 1 if mean_return >= self.target else 0
+                self._reached = self._reached + 1 if self.target <= mean_return < math.inf else 0
         return self._reached >= self.patience
 
 

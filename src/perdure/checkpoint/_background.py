@@ -36,11 +36,12 @@ class BackgroundSaver:
         config: bool = False,
         force: bool = False,
         metadata: Mapping[str, Any] | None = None,
+        allow_nonfinite: bool = False,
         then: Callable[[], None] | None = None,
     ) -> None:
         """As `perdure.checkpoint.save`, but for errors of the disk, which come later. `then` is called when it is done."""
         self.wait()
-        contents = pack(algorithm, state, env=env, buffer=buffer, metadata=metadata)
+        contents = pack(algorithm, state, env=env, buffer=buffer, metadata=metadata, allow_nonfinite=allow_nonfinite)
         contents = contents._replace(leaves=owned(contents.leaves))  # training goes on in the memory of the state
 
         def work() -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax import random as jr
 
 import perdure.env  # so that our own environments and policies are registered
@@ -28,9 +29,11 @@ from perdure._core import (
     FileFormatError,
     Instance,
     atomic_write,
+    check_finite,
     describe,
     describe_to_save,
     dumps_json,
+    is_floating,
     leaf_to_numpy,
     leaves_with_paths,
     lookup,
@@ -90,6 +93,7 @@ def save(
     config: bool = False,
     force: bool = False,
     metadata: Mapping[str, Any] | None = None,
+    allow_nonfinite: bool = False,
 ) -> None:
     """Save a training state. An environment of your own that is not registered is left out: give it to `load` then.
 
@@ -101,11 +105,13 @@ def save(
         config: With `model_config.json` beside the directory, which tells in words what is trained.
         force: Replace an existing checkpoint.
         metadata: Yours: anything that JSON has.
+        allow_nonfinite: Save a policy, critics or optimisers with numbers that are not finite all the same.
 
     Raises: FileExistsError if there is one and not `force`, or if it is no checkpoint; ValueError for `buffer=True` where
-    there is no buffer; TypeError if the policy cannot be described; SaveError (an OSError) if the disk refuses.
+    there is no buffer; NonFiniteError (a ValueError) naming the number unless `allow_nonfinite`; TypeError if the policy cannot
+    be described; SaveError (an OSError) if the disk refuses.
     """
-    contents = pack(algorithm, state, env=env, buffer=buffer, metadata=metadata)
+    contents = pack(algorithm, state, env=env, buffer=buffer, metadata=metadata, allow_nonfinite=allow_nonfinite)
     write(directory, contents, config=config, force=force)
 
 
@@ -118,12 +124,19 @@ class Contents(NamedTuple):
 
 
 def pack(
-    algorithm: Any, state: Any, *, env: HostEnv | None, buffer: bool, metadata: Mapping[str, Any] | None
+    algorithm: Any,
+    state: Any,
+    *,
+    env: HostEnv | None,
+    buffer: bool,
+    metadata: Mapping[str, Any] | None,
+    allow_nonfinite: bool = False,
 ) -> Contents:
     """What `save` writes. The arrays are those of the state, not copies."""
     if buffer and not hasattr(state, "buffer"):
         raise ValueError(f"buffer=True, but {type(algorithm).__name__} has no replay buffer. Leave it out.")
     form = stored(state)
+    check_finite(form.learned(), "saving a checkpoint", allow_nonfinite=allow_nonfinite)
     tree = form.tree if buffer else without_buffer(form)
     leaves: dict[str, dict[str, Any]] = {name: {} for name in FILES[1:] if buffer or name != BUFFER}
     for path, leaf in leaves_with_paths(tree):
@@ -299,6 +312,13 @@ def load_policy_of(directory: str | Path) -> Any:
 def verify(directory: str | Path) -> dict[str, Any]:
     """`metadata.json`, with every file of the checkpoint read and found whole. Raises: as `load`."""
     return read(Path(directory), FILES[1:], optional=True)[0]
+
+
+def holds_nan(directory: Path) -> bool:
+    """Whether policy, critics or optimisers of a checkpoint hold a NaN; every file is read. Raises: as `verify`."""
+    files = read(directory, FILES[1:], optional=True)[1]
+    arrays = [array for name in (MODEL, OPTIMIZER) for array in files[name].values()]
+    return any(np.isnan(array).any() for array in arrays if is_floating(array))
 
 
 def policy_in(head: dict[str, Any], arrays: Mapping[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """Many checkpoints in one folder: the newest that is whole, and which of them to keep."""
 
+import math
 import os
 import secrets
 import warnings
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 from perdure._core import FileFormatError, aside, check_counts, locked, remove, tidy
 
-from ._directory import verify
+from ._directory import holds_nan, verify
 from ._metadata import METADATA, read_metadata
 
 BROKEN = "broken"  # the folder that broken checkpoints are moved to
@@ -40,10 +41,13 @@ def checkpoints_in(folder: str | Path) -> tuple[list[Found], dict[Path, str]]:
                 broken[path] = str(error)
             continue
         value = head["metadata"].get(RETURN)
-        found.append(
-            (head["steps"], age, Found(path, head["steps"], value if isinstance(value, int | float) else None))
-        )
+        found.append((head["steps"], age, Found(path, head["steps"], value if is_finite(value) else None)))
     return [one for *_, one in sorted(found, key=lambda entry: entry[:2])], broken
+
+
+def is_finite(value: object) -> bool:
+    """True for a number that others can be compared with."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def latest(folder: str | Path) -> Path | None:
@@ -90,7 +94,8 @@ class Retention:
     """Which checkpoints of a folder stay: the newest `keep_last`, the `keep_best` with the highest return, and one for
     every `keep_every` environment steps. Without any of the three, all.
 
-    The newest whole one always stays, and so does the best whole one where `keep_best` is given, whatever is broken.
+    The newest whole one always stays, and so does the best whole one where `keep_best` is given, whatever is broken. One with
+    NaN in what is learned, which earlier versions saved, counts as broken here.
 
     Raises: ValueError for numbers below 1.
     """
@@ -137,12 +142,13 @@ class Retention:
         return found
 
     def is_whole(self, path: Path) -> bool:
-        """Whether every file is what it was when saved; each state of the files is read only once."""
+        """Whether every file is what it was when saved, without a NaN in what is learned; whole ones are read only once."""
         try:
             files = sorted((entry.name, entry.stat()) for entry in os.scandir(path))
             now = [(name, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in files]
             if self._whole.get(path) != now:
-                verify(path)
+                if holds_nan(path):
+                    return False
                 self._whole[path] = now
             return True
         except (FileFormatError, FileNotFoundError):

@@ -26,6 +26,7 @@ import perdure.policy  # so that our own policies are registered
 from perdure._core import (
     FileFormatError,
     atomic_write,
+    check_finite,
     describe_to_save,
     dumps_json,
     fingerprint_of,
@@ -73,14 +74,19 @@ def _digest(metadata: Mapping[str, str], entries: Mapping[str, Any], data: Mappi
     return sha256(dumps_json([named, [spell(name) for name in sorted(entries)]]))
 
 
-def save_policy(path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, Any] | None = None) -> None:
+def save_policy(
+    path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, Any] | None = None, allow_nonfinite: bool = False
+) -> None:
     """Save a policy (or any module) as one file that says by itself what it holds.
 
     `.safetensors` is added to `path` if missing. A file that was there is replaced in one step. `metadata` is yours:
     anything that JSON has, given back by `read_policy_header`.
 
-    Raises: TypeError if a field cannot be saved or its class is not registered, ValueError for metadata not in JSON.
+    Raises: TypeError if a field cannot be saved or its class is not registered, ValueError for metadata not in JSON,
+    NonFiniteError (a ValueError) for a parameter that is not finite, or a constant that is NaN, unless `allow_nonfinite`.
     """
+    path = with_suffix(path, ".safetensors")
+    check_finite(policy, f"saving {path.name}", allow_nonfinite=allow_nonfinite)
     description, fingerprint = describe_to_save(policy)
     tensors = {name: leaf_to_numpy(leaf) for name, leaf in leaves_with_paths(policy)}
     header = {
@@ -95,7 +101,7 @@ def save_policy(path: str | Path, policy: eqx.Module, *, metadata: Mapping[str, 
         header["packages"] = dumps_json(others).decode()
     entries, pieces = lay_out(tensors)
     digest = _digest(header, entries, dict(zip(entries, pieces, strict=True)))
-    atomic_write(with_suffix(path, ".safetensors"), put_together(entries, pieces, {**header, "digest": digest}))
+    atomic_write(path, put_together(entries, pieces, {**header, "digest": digest}))
 
 
 def _parse_header(metadata: dict[str, str], tensors: dict[str, Any]) -> PolicyHeader:

@@ -3,10 +3,11 @@
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
-from perdure._core import check_counts
+from perdure._core import NonFiniteError, check_counts
 from perdure.callback import AbstractCallback, Record
 
 from ._background import BackgroundSaver
@@ -16,6 +17,8 @@ from ._find import RETURN, Retention, checkpoints_in
 @final
 class SaveCheckpoints(AbstractCallback):
     """Saves the whole training state every `frequency` environment steps, and at the end, also of an interrupted training.
+
+    One that is not finite any more is never saved, so it takes no place from those before.
 
     They are in `checkpoints/NAME/saves/ENVIRONMENT_STEPS`, with `saves/model_config.json` to tell in words what they are of;
     `perdure.checkpoint.latest` finds the newest, and `perdure.models.Agent.load` goes on from it.
@@ -73,7 +76,8 @@ class SaveCheckpoints(AbstractCallback):
     def on_end(self, record: Record) -> None:
         try:
             if record.step > self._saved_at and record.iteration:
-                self._save(record)
+                with suppress(NonFiniteError):  # the training says so itself, and the finite one from before stays
+                    self._save(record)
         finally:
             self._saver.close()
 

@@ -52,6 +52,11 @@ class Stored(NamedTuple):
         beginnings = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
         return next((self.files[beginning] for beginning in beginnings if beginning in self.files), TRAINING)
 
+    def learned(self) -> dict[str, Any]:
+        """What must be finite: policy, critics, targets, optimisers."""
+        names = fields_of(class_of(self.tree))
+        return {name: getattr(self.tree, name) for name in names if self.files[name] in (MODEL, OPTIMIZER)}
+
 
 def class_of(module: Any) -> type:
     return type(module)

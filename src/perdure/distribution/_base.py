@@ -7,6 +7,15 @@ import equinox as eqx
 from jaxtyping import Array, Float, Key
 
 
+def check_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...], why: str) -> None:
+    """Check one array of a distribution, or a value of it: what broadcasts would be wrong without a word.
+
+    Raises: ValueError for another shape.
+    """
+    if found != wanted:
+        raise ValueError(f"{name} has shape {found}, but {why}. Give it shape {wanted}.")
+
+
 class AbstractDistribution(eqx.Module):
     """A distribution over one *raw* action, the value that training stores and takes log-probabilities of.
 

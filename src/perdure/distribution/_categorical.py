@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Int8, Integer, Key
 
 from perdure._core import check
 
-from ._base import AbstractDistribution
+from ._base import AbstractDistribution, check_shape
 
 FLOOR = float(np.finfo(np.float32).min)  # finite, so that a log-probability and its gradient never become NaN
 
@@ -62,6 +62,8 @@ class Categorical(AbstractDistribution):
     logits: Float[Array, " choices"]
 
     def __init__(self, logits: Float[Array, " choices"], mask: Bool[Array, " choices"] | None = None):
+        if mask is not None:
+            check_shape("mask", mask.shape, logits.shape, f"logits has {logits.shape}")
         self.logits = masked(logits, mask)
 
     def noise(self, *, key: Key[Array, ""]) -> Float[Array, "*shape choices"]:
@@ -74,6 +76,7 @@ class Categorical(AbstractDistribution):
         return self.logits.argmax(-1).astype(jnp.int32)
 
     def log_prob(self, value: Integer[Array, ""]) -> Float[Array, ""]:
+        check_shape("value", jnp.shape(value), (), "it is one index")
         return jnp.where(jnp.arange(self.logits.size) == value, jax.nn.log_softmax(self.logits), 0.0).sum()
 
     def entropy(self) -> Float[Array, ""]:
@@ -91,6 +94,12 @@ class MultiCategorical(AbstractDistribution):
     logits: Float[Array, " choices"]
     nvec: tuple[int, ...] = eqx.field(static=True)
     mask: Bool[Array, " choices"] | None = None
+
+    def __check_init__(self) -> None:
+        wanted = (sum(self.nvec),)
+        check_shape("logits", self.logits.shape, wanted, f"nvec = {self.nvec} are {wanted[0]} choices")
+        if self.mask is not None:
+            check_shape("mask", self.mask.shape, wanted, f"nvec = {self.nvec} are {wanted[0]} choices")
 
     @property
     def slices(self) -> list[slice]:
@@ -112,6 +121,7 @@ class MultiCategorical(AbstractDistribution):
         return jnp.stack([part.mode() for part in self.parts()])
 
     def log_prob(self, value: Integer[Array, " components"]) -> Float[Array, ""]:
+        check_shape("value", jnp.shape(value), (len(self.nvec),), f"nvec = {self.nvec} are {len(self.nvec)} components")
         return jnp.stack([part.log_prob(value[i]) for i, part in enumerate(self.parts())]).sum()
 
     def entropy(self) -> Float[Array, ""]:
@@ -129,6 +139,11 @@ class Bernoulli(AbstractDistribution):
     logits: Float[Array, " bits"]
     mask: Bool[Array, " twice_bits"] | None = None
 
+    def __check_init__(self) -> None:
+        if self.mask is not None:
+            wanted = (2 * self.logits.size,)
+            check_shape("mask", self.mask.shape, wanted, f"{self.logits.size} bits have two values each")
+
     def pairs(self) -> Float[Array, "bits 2"]:
         """Each bit as a choice between 0 and 1: logits `(0, log-odds)`."""
         both = jnp.stack([jnp.zeros_like(self.logits), self.logits], -1)
@@ -145,6 +160,7 @@ class Bernoulli(AbstractDistribution):
         return (pairs[:, 1] > pairs[:, 0]).astype(jnp.int8)
 
     def log_prob(self, value: Integer[Array, " bits"]) -> Float[Array, ""]:
+        check_shape("value", jnp.shape(value), self.logits.shape, f"logits has {self.logits.shape}")
         log_p = jax.nn.log_softmax(self.pairs())
         return jnp.where(value == 1, log_p[:, 1], log_p[:, 0]).sum()
 

@@ -8,18 +8,24 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key
 
-from ._base import AbstractDistribution
+from ._base import AbstractDistribution, check_shape
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 @final
 class Normal(AbstractDistribution):
-    """Independent normals; `log_std` is the natural logarithm of the standard deviation."""
+    """Independent normals; `log_std` is the natural logarithm of the standard deviation.
+
+    Raises: ValueError where the shapes of mean, log_std and value differ, as in all distributions of real vectors.
+    """
 
     noise_kind: ClassVar[Literal["normal"]] = "normal"
     mean: Float[Array, " size"]
     log_std: Float[Array, " size"]
+
+    def __check_init__(self) -> None:
+        check_shape("log_std", jnp.shape(self.log_std), self.mean.shape, f"mean has {self.mean.shape}")
 
     def noise(self, *, key: Key[Array, ""]) -> Float[Array, "*shape size"]:
         return jr.normal(key, self.mean.shape)
@@ -31,6 +37,7 @@ class Normal(AbstractDistribution):
         return self.mean
 
     def log_prob(self, value: Float[Array, " size"]) -> Float[Array, ""]:
+        check_shape("value", jnp.shape(value), self.mean.shape, f"mean has {self.mean.shape}")
         z = (value - self.mean) * jnp.exp(-self.log_std)
         return (-0.5 * jnp.square(z) - self.log_std - HALF_LOG_TWO_PI).sum()
 
@@ -56,6 +63,9 @@ class SquashedNormal(AbstractDistribution):
     noise_kind: ClassVar[Literal["normal"]] = "normal"
     mean: Float[Array, " size"]
     log_std: Float[Array, " size"]
+
+    def __check_init__(self) -> None:
+        check_shape("log_std", jnp.shape(self.log_std), self.mean.shape, f"mean has {self.mean.shape}")
 
     def noise(self, *, key: Key[Array, ""]) -> Float[Array, "*shape size"]:
         return jr.normal(key, self.mean.shape)

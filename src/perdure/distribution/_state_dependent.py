@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key
 
-from ._base import AbstractDistribution
+from ._base import AbstractDistribution, check_shape
 from ._normal import Normal, SquashedNormal
 
 LEAST_VARIANCE = 1e-6  # so that features of zero still have a density
@@ -31,6 +31,10 @@ class StateDependentNormal(AbstractDistribution):
     features: Float[Array, " features"]
     log_std: Float[Array, "features size"]  # natural logarithm of sigma
     squash: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self) -> None:
+        wanted = (*self.features.shape, *self.mean.shape)
+        check_shape("log_std", self.log_std.shape, wanted, f"there are {wanted} features and actions")
 
     def marginal(self) -> Normal | SquashedNormal:
         variance = jnp.square(self.features) @ jnp.exp(2 * self.log_std)

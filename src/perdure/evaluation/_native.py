@@ -9,7 +9,7 @@ import numpy as np
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key
 
-from perdure._core import check_counts
+from perdure._core import check_counts, check_finite
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv
 from perdure.policy import AbstractPolicy, check_same_spaces
@@ -24,6 +24,7 @@ def evaluate(
     num_episodes: int = 20,
     deterministic: bool = True,
     max_episode_steps: int = 10_000,
+    allow_nonfinite: bool = False,
     key: Key[Array, ""],
 ) -> Float[np.ndarray, " num_episodes"]:
     """The undiscounted return of each of `num_episodes` episodes, each from its own random start.
@@ -31,9 +32,12 @@ def evaluate(
     `deterministic` gives the policy no key. An episode that has not ended after `max_episode_steps` is cut there and
     counts with what it has earned; `perdure.env.make` gives environments with their usual limits.
 
-    Raises: ValueError if `num_episodes` or `max_episode_steps` is below 1, or the policy is for other spaces.
+    Raises: ValueError if `num_episodes` or `max_episode_steps` is below 1, or the policy is for other spaces;
+    NonFiniteError (a ValueError) for a policy with numbers that are not finite unless `allow_nonfinite`, and for a reward
+    of a host environment that is not.
     """
     check_same_spaces(policy, env)
+    check_finite(policy, "evaluate", allow_nonfinite=allow_nonfinite)
     check_counts(num_episodes=num_episodes, max_episode_steps=max_episode_steps)
     if isinstance(env, HostEnv):
         return evaluate_on_host(policy, env, num_episodes, deterministic, max_episode_steps, key=key)

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
+from numpy.typing import ArrayLike
 
-from perdure._core import Action, FileFormatError, Observation, check_counts, import_extra, register
+from perdure._core import Action, FileFormatError, NonFiniteError, Observation, check_counts, import_extra, register
 from perdure.space import AbstractSpace, Box, Dict, MultiBinary, Tuple, from_gymnasium
 
 from .._base import AbstractEnv, State, TimeStep
@@ -120,7 +121,10 @@ class HostEnv:
         return self.observation
 
     def step(self, action: PyTree) -> HostStep:
-        """What the actions lead to, one for each environment. Begins the next episode where one has ended."""
+        """What the actions lead to, one for each environment. Begins the next episode where one has ended.
+
+        Raises: NonFiniteError (a ValueError) for a reward that is no finite float32, naming the environment and the reward.
+        """
         happened = ~self._resetting
         observation, reward, terminated, truncated, info = self.envs.step(as_action(self.action_space, action))
         next_observation = observation = as_tree(self.observation_space, observation)
@@ -141,7 +145,7 @@ class HostEnv:
         else:
             self._resetting = done
         self.observation, self.action_mask = observation, mask
-        reward = np.asarray(reward, np.float32)
+        reward = as_reward(reward)
         return HostStep(next_observation, next_mask, reward, terminated, truncated, happened, begins, observation, mask)
 
     def _finals(
@@ -206,6 +210,21 @@ def as_tree(space: AbstractSpace, value: Any) -> PyTree:
         case MultiBinary():
             return np.asarray(value, np.int8)
     return np.asarray(value, np.int32)
+
+
+def as_reward(reward: ArrayLike) -> Float[np.ndarray, " num_envs"]:
+    """The rewards of all environments. Raises: NonFiniteError for one that is not finite, or too large for float32."""
+    given = np.asarray(reward)
+    with np.errstate(over="ignore"):
+        rewards = given.astype(np.float32)
+    finite = np.isfinite(rewards)
+    if not finite.all():
+        i = int(finite.argmin())
+        raise NonFiniteError(
+            f"the reward of environment {i} is {given[i]}, but rewards are finite numbers up to 3.4e38 (None counts as nan). "
+            "Look at the reward that this environment gives."
+        )
+    return rewards
 
 
 def as_action(space: AbstractSpace, action: Action) -> PyTree:
