@@ -20,7 +20,8 @@ from perdure.export import export, verify
 from perdure.export._manifest import MANIFEST, file_entry, manifest_bytes
 from perdure.export._verify import NOT_TRUSTED, read_whole
 from perdure.export.targets import TARGETS
-from tests.support.export.policies import discrete, recurrent
+from perdure.space import Box, Discrete
+from tests.support.export.policies import Stateless, discrete, recurrent
 
 GOLDEN = "golden.safetensors"
 
@@ -422,3 +423,17 @@ def test_weights_that_no_export_wrote_are_a_named_fault(kind, folder):
     path.write_text(json.dumps(text))
     with pytest.raises(FileFormatError, match=r"policy_weights\.json"):
         read_weights(folder)
+
+
+class Buckets(Stateless):
+    """Each answer hangs on one rounding, so every row is near a tie."""
+
+    def choose(self, observation, action_mask):
+        return jnp.clip(jnp.floor(observation[0] * 10).astype(jnp.int32), 0, 9)
+
+
+def test_an_export_always_has_good_golden_rows(tmp_path):
+    policy = Buckets(Box(-5, 5, (1,)), Discrete(10), None)
+    export(policy, tmp_path / "deploy", ["weights"], num_observations=100)
+    assert len(load_file(tmp_path / "deploy" / GOLDEN)["input:observation"]) >= 4
+    assert verify(tmp_path / "deploy").targets[0].observations >= 4
