@@ -16,7 +16,7 @@ from ._cache import use_compilation_cache
 from ._run import environment_of, load_run
 
 # The flags are the fields of the record; what only a program can give, such as arrays, has none.
-Flags = Annotated[ExportOptions, tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed]
+Flags = Annotated[ExportOptions, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed]
 
 
 def export(
