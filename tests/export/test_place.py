@@ -9,8 +9,9 @@ import pytest
 
 from perdure._core import SaveError
 from perdure.export import export, verify
-from perdure.export._manifest import MANIFEST, check_files, file_entry, manifest_bytes, read_manifest
+from perdure.export._manifest import MANIFEST, file_entry, manifest_bytes
 from perdure.export._place import place
+from perdure.export._read_manifest import check_files, read_manifest
 from tests.support.export.policies import discrete
 from tests.support.faulty_disk import Died, FaultyDisk
 
@@ -21,9 +22,12 @@ def made(folder: Path, marker: str, *names: str) -> Path:
     for name in (*names, "policy_web/index.html"):
         (folder / name).write_text(f"{name} {marker}")
     files = {name: file_entry(folder / name) for name in (*names, "policy_web/index.html")}
-    fields = dict.fromkeys(
-        ("action_space", "fingerprint", "nan_guard", "observation_space", "perdure_version", "policy", "signature"), ""
-    )
+    fields = dict.fromkeys(("fingerprint", "perdure_version", "policy"), "") | {
+        "action_space": {},
+        "observation_space": {},
+    }
+    fields["nan_guard"] = {"on": True, "action": {}}
+    fields["signature"] = {side: [{"name": side, "shape": [], "dtype": "float32"}] for side in ("inputs", "outputs")}
     manifest = {**fields, "format": 1, "name": marker, "targets": {}, "files": files}
     (folder / MANIFEST).write_bytes(manifest_bytes(manifest))
     return folder
@@ -35,8 +39,7 @@ def marker_of(folder: Path) -> str | None:
         return None
     manifest = read_manifest(folder)
     check_files(folder, manifest)
-    marker: str = manifest["name"]
-    return marker
+    return manifest.name
 
 
 @pytest.mark.parametrize("with_exchange", [True, False])

@@ -138,7 +138,7 @@ def test_a_folder_with_other_files_is_refused_and_with_force_they_stay(tmp_path)
 
 def test_an_earlier_export_is_replaced(tmp_path):
     export(discrete(), tmp_path / "deploy", name="first")
-    export(discrete(seed=1), tmp_path / "deploy", name="second")
+    export(discrete(seed=1), tmp_path / "deploy", name="second", force=True)
     assert not (tmp_path / "deploy" / "first.onnx").exists()
     verify(tmp_path / "deploy")
 

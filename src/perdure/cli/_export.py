@@ -37,7 +37,7 @@ def export(
         exported: What is exported and how it is proven.
         calibrate_on: What an int8 export is fitted to: the name of an environment, or a .npy or .npz file of observations; by
             default the environment that the policy was trained on, or, with `space`, samples of the observation space.
-        force: Keep other files in that folder instead of refusing it.
+        force: Replace an export of another policy in that folder, and keep other files, instead of refusing it.
         compilation_cache: Keep compiled functions in the user's cache folder for the next run.
     """
     use_compilation_cache(compilation_cache)
@@ -72,15 +72,20 @@ def calibration_of(
     return environment_of(metadata, name)
 
 
-def verify(directory: tyro.conf.Positional[Path]) -> None:
+def verify(directory: tyro.conf.Positional[Path], trust: bool = False) -> None:
     """Prove an export again from its folder alone: every byte, and every golden answer in its own runtime.
 
-    Targets whose runtime is not installed here are told; if that is all of them, nothing was proven, which is an error.
+    Data is proven: ONNX, TFLite, StableHLO, weights. Code in the folder (C, PyTorch, JavaScript, the numpy script) runs only with
+    --trust. Exit status 0: at least one target was proven and none differs; what was not run is told. 1: a file is missing or was
+    changed, an answer differs, or nothing was proven.
 
     Args:
         directory: Folder that `perdure export` made.
+        trust: Run the code in the folder too, as you would run any program from the same source.
     """
-    report = verify_export(directory)
+    report = verify_export(directory, trust=trust)
     Console().print(report)
     if not any(row.is_proven for row in report.targets):
-        raise ExportError(f"{directory} is whole, but nothing of it was proven here: no runtime is installed.")
+        raise ExportError(
+            f"{directory} is whole, but nothing of it was proven here; above it says what to install, or to add --trust."
+        )

@@ -10,7 +10,15 @@ import numpy as np
 from jax import random as jr
 
 from perdure.export.precision import FLOAT32, INT8, Distance, calibrate, distances_of, in_precision
-from perdure.export.program import ExportKeywords, ExportOptions, Program, lower, options_of, shows_options
+from perdure.export.program import (
+    ExportKeywords,
+    ExportOptions,
+    Program,
+    lower,
+    options_of,
+    policy_fingerprint,
+    shows_options,
+)
 from perdure.export.proof import (
     TOLERANCE,
     Answer,
@@ -26,7 +34,9 @@ from perdure.export.proof import (
 from perdure.export.targets import Target, find_targets
 from perdure.policy import AbstractPolicy
 
-from ._manifest import golden_file, write_golden, write_manifest
+from ._golden import golden_bytes
+from ._manifest import golden_file, write_manifest
+from ._merge import other_policy, weights_sha256
 from ._place import check_free, place
 from ._report import ExportReport, TargetReport, unproven
 
@@ -55,22 +65,25 @@ def export(
     `targets="all"` are those whose writers are installed. A target whose runtime is not installed here is written, and
     said to be not proven here, with what to install.
 
-    An earlier export is replaced as a whole, in one step. Other files in the folder are an error; with `force=True` they
-    stay.
+    An earlier export of the same policy, its weights included, is added to: these targets are written or replaced, its others
+    stay with what they were proven by. One of another policy, or with other inputs and outputs, is an error; `force=True`
+    replaces it as a whole. Either way in one step. Other files in the folder are an error; with `force=True` they stay.
 
     Raises: ExportError where the policy cannot be exported or an answer differs - nothing is written then; ValueError
     for an unknown target, or for deterministic=False where there is nothing to sample; MissingExtraError where what writes
-    a target is not installed; FileExistsError for a folder with other files in it; SaveError if the disk refuses.
+    a target is not installed; FileExistsError for a folder with other files or another
+    policy in it; SaveError if the disk refuses.
     """
     options = options_of(options, keywords, ExportKeywords)
     found, directory = find_targets(targets), Path(directory)
     for target in found:
         target.require()
-    check_free(directory, force)
+    fingerprint, weights = policy_fingerprint(policy), weights_sha256(policy)
+    check_free(directory, force, lambda old: other_policy(old, fingerprint, weights))
     with tempfile.TemporaryDirectory(prefix="perdure-export-") as work:
         report = write_and_prove(policy, Path(work), found, options)
-        place(Path(work), directory, force)
-    return dataclasses.replace(report, directory=str(directory))
+        kept = place(Path(work), directory, force)
+    return dataclasses.replace(report, directory=str(directory), kept=kept)
 
 
 def write_and_prove(
@@ -93,7 +106,7 @@ def write_and_prove(
         for runner in runners.values():
             runner.close()
     report = ExportReport(str(folder), options.name, program.metadata.get("fingerprint"), tuple(rows))
-    write_manifest(folder, program, report, files, options.name)
+    write_manifest(folder, program, report, files, options.name, weights_sha256(policy))
     return report
 
 
@@ -121,7 +134,7 @@ def prove(
         arrays = choose_golden(case, want, errors)
         if precision == INT8 and any(verdict.max_error > TOLERANCE for verdict in verdicts.values()):
             arrays = {k: x for k, x in arrays.items() if not k.startswith("sequence")}  # a tie may be among its steps
-        write_golden(folder / golden_file(precision), arrays)
+        (folder / golden_file(precision)).write_bytes(golden_bytes(arrays))
         for target in those:
             files[target.name] += target.finish(program, folder, name, arrays)
             if target.name in runners:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from perdure.export.precision import Distance
@@ -81,9 +82,11 @@ class ExportReport:
     name: str
     fingerprint: str | None
     targets: tuple[TargetReport, ...]
+    kept: tuple[str, ...] = ()  # targets of the earlier export in that folder, which were not proven again
+    foreign: tuple[str, ...] = ()  # files in the folder that are not of the export, which nothing looked at
 
     def table(self) -> Table:
-        title = f"{self.name} -> {self.directory}"
+        title = escape(f"{self.name} -> {self.directory}")
         table = Table(
             title=title,
             box=box.SIMPLE,
@@ -102,7 +105,7 @@ class ExportReport:
             error = row.max_error if row.distance is None else row.distance.max_error
             proof = (f"{error:.1e}", row.agreement, micros, row.runtime)
             cells = (f"{row.size_bytes:,}", *(proof if row.is_proven else ("", "", "", NOT_PROVEN)))
-            table.add_row(row.target, row.file, *cells)
+            table.add_row(*map(escape, (row.target, row.file, *cells)))
         return table
 
     def caption(self) -> str | None:
@@ -113,7 +116,13 @@ class ExportReport:
                 lines.append(f"{row.target} is {row.precision}, near to the policy and not equal: {row.distance}.")
             lines += [row.note] if row.note else []
         lines += [f"{row.target}: {NOT_PROVEN}. {row.missing}" for row in self.targets if not row.is_proven]
-        return "\n".join(lines) or None
+        if self.kept:
+            lines.append(f"Kept of the earlier export: {', '.join(self.kept)}.")
+        if self.foreign:
+            named = ", ".join(repr(file[:80]) for file in self.foreign[:3])
+            more = f" and {len(self.foreign) - 3} more" if len(self.foreign) > 3 else ""
+            lines.append(f"Not of this export, and not looked at: {named}{more}.")
+        return escape("\n".join(lines)) or None
 
     def __rich__(self) -> Table:
         return self.table()

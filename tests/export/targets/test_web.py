@@ -111,9 +111,9 @@ def test_without_chromium_it_is_written_and_not_proven_here(tmp_path, monkeypatc
     (row,) = export(recurrent(), tmp_path / "deploy", ["web"], num_observations=20).targets
     assert row.missing == _chromium.NO_CHROMIUM
     assert (tmp_path / "deploy" / "policy_web" / "golden.js").stat().st_size > 100
-    assert not verify(tmp_path / "deploy").targets[0].is_proven
+    assert not verify(tmp_path / "deploy", trust=True).targets[0].is_proven
     with pytest.raises(ValueError, match="deploy is whole, but nothing of it was proven here"):
-        commands.verify(tmp_path / "deploy")
+        commands.verify(tmp_path / "deploy", trust=True)
 
 
 @needs_zig
@@ -124,7 +124,7 @@ def test_a_policy_with_memory_is_proven_in_chromium_and_verifies(tmp_path):
     assert row.max_error <= 1e-5
     assert row.broken > 0
     assert row.microseconds > 0
-    assert verify(tmp_path / "deploy").targets[0].observations >= 700  # 100 steps of 7 and the golden rows
+    assert verify(tmp_path / "deploy", trust=True).targets[0].observations >= 700  # 100 steps of 7 and the golden rows
 
 
 @pytest.fixture(scope="module")

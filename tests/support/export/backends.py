@@ -12,6 +12,7 @@ from perdure.export.proof import missing_package
 from perdure.export.targets import TARGETS
 from perdure.export.targets.c._compile import find_compiler
 from perdure.export.targets.tflite._writer import write_tflite
+from perdure.export.targets.weights import read_weights
 from perdure.export.targets.weights._target import write as write_weights
 from perdure.graph import ELEMENTWISE, Graph, at_batch_one, channels_last, in_jax, name_tensors
 from tests.support.export.c_compilers import program_of, run_c
@@ -24,6 +25,14 @@ def run_numpy_script(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         script = write_weights(program_of(graph), Path(folder), "test").run
         answer = runpy.run_path(f"{folder}/{script}")["act"](arrays)
+    return [answer[name] for name, _ in graph.outputs]
+
+
+def run_weights_data(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
+    """The same export without its script."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_weights(program_of(graph), Path(folder), "test")
+        answer = read_weights(Path(folder))(arrays)
     return [answer[name] for name, _ in graph.outputs]
 
 
@@ -73,6 +82,7 @@ def run_tflite(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
 BACKENDS = {
     "torchscript": run_torch,
     "weights": run_numpy_script,
+    "weights, data alone": run_weights_data,
     "stablehlo": run_jax,
     **({"c": run_c} if find_compiler() else {}),
     **({} if missing_package(TFJS) else {"tfjs": run_tfjs}),

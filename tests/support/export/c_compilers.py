@@ -1,5 +1,6 @@
 """What the tests of the C target share: compilers, graphs of plain functions compiled and run, a driver for sanitizers."""
 
+import json
 import shutil
 import subprocess
 import tempfile
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from perdure.export.program import Port, Program, Signature
+from perdure.export.program._program import describe_ports
 from perdure.export.targets.c import write_c
 from perdure.export.targets.c._compile import compile_library, find_compiler, zig_compiler
 from perdure.export.targets.c._load import Library
@@ -47,7 +49,13 @@ def program_of(graph: Graph) -> Program:
     inputs = tuple(Port(t.name, tuple(t.shape[1:]), t.dtype) for t in graph.inputs)
     outputs = tuple(Port(name, tuple(t.shape[1:]), t.dtype) for name, t in graph.outputs)
     sign = Signature(inputs, outputs, lambda *x: x, {})
-    metadata = {"policy": "test", "perdure_version": "0", "signature": "{}"}
+    metadata = {
+        "policy": "test",
+        "perdure_version": "0",
+        "signature": json.dumps(
+            {side: describe_ports(ports) for side, ports in (("inputs", inputs), ("outputs", outputs))}
+        ),
+    }
     return Program(sign, graph, graph, metadata)
 
 

@@ -7,7 +7,7 @@ from ._options import (
     options_of as options_of,
     shows_options as shows_options,
 )
-from ._program import Program as Program, lower as lower
+from ._program import Program as Program, lower as lower, policy_fingerprint as policy_fingerprint
 from ._signature import (
     Port as Port,
     Signature as Signature,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from perdure._core import ExportError
 from perdure.export.program import Program
 
 from ._proof import Case, Expected
@@ -19,6 +20,13 @@ def choose_golden(case: Case, want: Expected, errors: np.ndarray) -> Arrays:
     row_bytes = max(1, sum(x[:1].nbytes for x in case.rows.values()))
     count = int(np.clip(GOLDEN_BYTES // row_bytes, 4, GOLDEN_ROWS))
     safe = np.flatnonzero((errors <= SAFE_ERROR) & ~want.ties)[:count]
+    if not len(safe):  # every row is near a limit: those that differ least
+        safe = np.argsort(errors)[:count][np.isfinite(np.sort(errors)[:count])]
+    if not len(safe):
+        raise ExportError(
+            "Every observation is excused as a tie, so nothing of the policy is proven. Give observations=, or look for "
+            "decisions that only rounding makes."
+        )
     arrays = {f"input:{k}": x[: case.num_good][safe] for k, x in case.rows.items()}
     arrays |= {f"output:{k}": x[safe] for k, x in want.good.items()}
     if want.broken:

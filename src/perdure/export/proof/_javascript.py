@@ -5,12 +5,13 @@ the messages.
 """
 
 import contextlib
+import contextvars
 import json
 import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,27 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 NO_NODE = "Node.js is not installed. Install it from https://nodejs.org or your system, as in: apt-get install nodejs"
 Arrays = dict[str, Any]
+NODE_MODULES = "PERDURE_NODE_MODULES"
+WORKING_DIRECTORY = contextvars.ContextVar("WORKING_DIRECTORY", default=True)  # whether packages are looked for there
+
+
+@contextlib.contextmanager
+def named_modules_only() -> Iterator[None]:
+    """Npm packages are those that PERDURE_NODE_MODULES names: a stranger's folder may be the working directory."""
+    token = WORKING_DIRECTORY.set(False)
+    try:
+        yield
+    finally:
+        WORKING_DIRECTORY.reset(token)
 
 
 def find_modules(package: str) -> Path | None:
     """The folder of npm packages that has this one: what PERDURE_NODE_MODULES names, else the nearest `node_modules`
-    upward from the working directory."""
-    named = os.environ.get("PERDURE_NODE_MODULES")
+    upward from the working directory. Where that variable is empty there is none."""
+    named = os.environ.get(NODE_MODULES, None if WORKING_DIRECTORY.get() else "")
     here = Path.cwd()
-    folders = [Path(named)] if named else [folder / "node_modules" for folder in (here, *here.parents)]
+    upward = [folder / "node_modules" for folder in (here, *here.parents)]
+    folders = upward if named is None else [Path(named)] if named else []
     return next((folder.resolve() for folder in folders if (folder / package).is_dir()), None)
 
 

@@ -15,6 +15,8 @@ import numpy as np
 
 from perdure._core import ExportError
 
+from ._javascript import NODE_MODULES
+
 TIMEOUT_SECONDS = 600
 REPLAY = Path(__file__).with_name("replay.py")
 
@@ -42,21 +44,31 @@ class Answer:
     memory: dict[str, int | None] = dataclasses.field(default_factory=dict)  # bytes, where the runner measures them
 
 
+def absolute_python_path() -> str:
+    """PYTHONPATH for a process that starts elsewhere. An empty entry would be the folder where it starts."""
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(os.path.abspath(entry) for entry in entries if entry)
+
+
 class Runner:
     """A runner process. It is started at once, so that it loads its runtime while the policy is still being traced."""
 
-    def __init__(self, script: Path):
+    def __init__(self, script: Path, *, alone: bool = False):
+        """`alone` starts it in an empty folder, where neither Python nor Node finds anything of the working directory."""
         self.script = script
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         self.work = tempfile.TemporaryDirectory(prefix="perdure-run-")
         self.folder = Path(self.work.name)
         environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        if alone:
+            environment |= {"PYTHONPATH": absolute_python_path(), NODE_MODULES: os.environ.get(NODE_MODULES, "")}
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(REPLAY), str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self.errors,
             env=environment,
+            cwd=self.folder if alone else None,
         )
 
     @property
@@ -88,7 +100,8 @@ class Runner:
     def last_words(self) -> str:
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
-        return lines[-1][:500] if lines else f"exit code {self.process.returncode}"
+        said = lines[-1][:500] if lines else f"exit code {self.process.returncode}"
+        return "".join(letter if letter.isprintable() else "?" for letter in said)  # names of a stranger may be among it
 
     def close(self) -> None:
         """Stop the process if it still waits for work."""

@@ -51,6 +51,11 @@ class Target:
     note: Callable[[str], str] = no_note  # for the report, of the file that is run: what the runner did not run
     require_runtime: Callable[[], object] | None = None
     """As `require`, of what runs it; without, it is written and not proven here. None: what writes it runs it too."""
+    runs_code: bool = True
+    """Whether `runner` runs code that lies in the export's folder, so that `verify` needs trust in the folder. False where the
+    files are data to the runtime, which no file can make do anything but compute."""
+    data_runner: Path | None = None
+    """A runner for `verify` that takes the files' data alone, where `runner` runs their code; it may import Perdure."""
 
     def can_be_written(self) -> bool:
         try:

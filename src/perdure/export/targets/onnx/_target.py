@@ -33,4 +33,4 @@ def write(program: Program, directory: Path, name: str) -> Written:
     return Written(file)
 
 
-ONNX = Target("onnx", write, Path(__file__).with_name("runner.py"), require_onnx)
+ONNX = Target("onnx", write, Path(__file__).with_name("runner.py"), require_onnx, runs_code=False)

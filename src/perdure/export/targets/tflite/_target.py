@@ -28,6 +28,6 @@ def require_tflite() -> None:
 
 
 RUNNER = Path(__file__).with_name("runner.py")
-TFLITE = Target("tflite", write, RUNNER, require_tflite)
-TFLITE_FLOAT16 = Target("tflite-float16", write, RUNNER, require_tflite, precision=FLOAT16)
-TFLITE_INT8 = Target("tflite-int8", write, RUNNER, require_tflite, precision=INT8, note=note)
+TFLITE = Target("tflite", write, RUNNER, require_tflite, runs_code=False)
+TFLITE_FLOAT16 = Target("tflite-float16", write, RUNNER, require_tflite, precision=FLOAT16, runs_code=False)
+TFLITE_INT8 = Target("tflite-int8", write, RUNNER, require_tflite, precision=INT8, note=note, runs_code=False)

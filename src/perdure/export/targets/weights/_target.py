@@ -85,4 +85,5 @@ def write(program: Program, directory: Path, name: str) -> Written:
     return Written(files[0], tuple(files[1:]))
 
 
-WEIGHTS = Target("weights", write, Path(__file__).with_name("runner.py"))
+HERE = Path(__file__)
+WEIGHTS = Target("weights", write, HERE.with_name("runner.py"), data_runner=HERE.with_name("data_runner.py"))
