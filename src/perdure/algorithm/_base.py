@@ -19,7 +19,7 @@ from ._host import init_on_host, resume_on_host, warm_up_on_host
 from ._native import init_compiled, warm_up_compiled
 from ._role import PolicyRole
 from ._rollout import Behavior, Transition, collect
-from ._training import Metrics, State
+from ._training import Metrics, State, steps_ahead
 
 Policy = TypeVar("Policy", bound=AbstractPolicy)
 
@@ -102,8 +102,8 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         return state, {**metrics, **episodes}
 
     def steps_taken(self, state: State) -> int:
-        """Environment steps since `init`, all environments together."""
-        return self.steps_before_learning + int(state.iteration) * self.steps_per_iteration
+        """Environment steps since `init`, all environments together, also where settings have changed since."""
+        return self.steps_before_learning + int(state.iteration) * self.steps_per_iteration + steps_ahead(state)
 
     def run(
         self,

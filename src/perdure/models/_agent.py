@@ -46,12 +46,16 @@ class Agent(AbstractAgent):
         total_timesteps: int | None = None,
         callbacks: Sequence[AbstractCallback] | None = None,
         max_episode_steps: int = 1000,
+        fresh: bool = False,
         **settings: Any,
     ) -> Self:
         """Train for `num_episodes`, or for `total_timesteps` environment steps if that is given, and return itself.
 
-        A second call goes on where the first one ended, on the same environment to the bit; another `env` begins a new
-        training of the same policy. What an algorithm takes before it learns (`steps_before_learning`) is not counted.
+        A second call, also after `load`, goes on where the first one ended: to the bit on the same environment, that is one
+        made of the same classes with the same settings, whichever object it is. In another environment, in another number
+        of them, or with other settings, all is kept that fits (policy, critics, optimisers, counters, statistics, the replay
+        buffer), and a warning says in one line what was kept and what begins anew. Steps are counted as they happen. What
+        an algorithm takes before it learns (`steps_before_learning`) is not counted.
 
         Args:
             env: An environment of ours or of Gymnasium (one or a vector), or its name; by default that of the constructor.
@@ -61,6 +65,7 @@ class Agent(AbstractAgent):
             callbacks: Besides a table, or a progress bar where `total_timesteps` is given; `()` for silence. One of your own
                 of these two kinds takes its place.
             max_episode_steps: Steps at which an episode is truncated.
+            fresh: Begin a new training of the policy as it is.
             settings: Of the algorithm, from here on: `discount=0.9`.
 
         Raises: ValueError for settings that the algorithm does not have or refuses, or without any environment.
@@ -83,6 +88,7 @@ class Agent(AbstractAgent):
             callbacks=callbacks,
             max_episode_steps=max_episode_steps,
             settings=settings,
+            fresh=fresh,
         )
 
     def predict(

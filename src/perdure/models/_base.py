@@ -3,12 +3,12 @@
 import dataclasses
 import difflib
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,20 +16,29 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Key, PyTree
 
 import perdure.export
-from perdure.algorithm import AbstractAlgorithm, AbstractOnPolicy, TrainState
+from perdure.algorithm import AbstractAlgorithm, AbstractOnPolicy, TrainState, carry_over
 from perdure.callback import AbstractCallback
 from perdure.checkpoint import load, put_back, save
 from perdure.env import AbstractEnv
-from perdure.env.adapter import HostEnv, as_tree
+from perdure.env.adapter import HostEnv, NotSavable, as_tree
 from perdure.evaluation import ReturnSummary, evaluate, summarize
 from perdure.policy import AbstractPolicy, HasSpaces, is_stateful
 from perdure.utils import set_device
 
 from ._act import act
 from ._environment import as_env
+from ._same_task import is_same_task
 
 Self = TypeVar("Self", bound="AbstractAgent")  # typing's own is refused by run-time type checkers
 Untrained = Callable[[HasSpaces | None], AbstractPolicy]  # a policy for an environment, or for none that is known yet
+
+
+def standing(env: HostEnv) -> dict[str, Any]:
+    """Where a host environment stands, or why that cannot be told, as checkpoints have it."""
+    try:
+        return env.state()
+    except NotSavable as error:
+        return {"unknown": str(error), "making": env.making}
 
 
 class AbstractAgent(ABC):
@@ -94,21 +103,24 @@ class AbstractAgent(ABC):
         callbacks: Sequence[AbstractCallback],
         max_episode_steps: int,
         settings: Mapping[str, object],
+        fresh: bool = False,
     ) -> Self:
         """Train for `total_timesteps` environment steps, or for `num_episodes` if that is None.
 
-        A second call goes on where the first one ended, on the same environment to the bit; another `env` begins a new
-        training of the same policy. What an algorithm takes before it learns (`steps_before_learning`) is not counted.
+        What an algorithm takes before it learns (`steps_before_learning`) is not counted.
 
         Raises: ValueError for settings that the algorithm does not have or refuses, or without any environment.
         """
-        ready = self._ready_env(env, max_episode_steps)
+        ready, is_same = self._ready_env(env, max_episode_steps, settings)
         policy = self._untrained(ready) if self.training_state is None else self.policy
-        self.algorithm = self._with_settings(policy, ready, batch_size, settings)
+        before, self.algorithm = self.algorithm, self._with_settings(policy, ready, batch_size, settings)
         host = ready if isinstance(ready, HostEnv) else None
-        if self.training_state is None or self._training_env is not ready:
+        if self.training_state is None or fresh:
             self.training_state = self.algorithm.init(ready, policy, key=self._next_key())
-        elif self._needs_refill:
+            self._needs_refill = False
+        elif not is_same or before != self.algorithm:
+            self._carry_over(before, ready, is_same)
+        if self._needs_refill:
             self.training_state = self.algorithm.refill(self.training_state, env=host)
         self._training_env, self._needs_refill = ready, False
         steps, episodes = (
@@ -119,24 +131,48 @@ class AbstractAgent(ABC):
         )
         return self
 
-    def _ready_env(self, env: object, max_episode_steps: int) -> AbstractEnv | HostEnv:
-        """The environment to train on: the one of the training under way, if `env` is that one."""
+    def _carry_over(self, before: AbstractAlgorithm, env: AbstractEnv | HostEnv, is_same: bool) -> None:
+        """Go on with the settings of now and in `env`, and say what of the training could not go along."""
+        state, has_buffer = self.training_state, not self._needs_refill
+        carried = carry_over(
+            before, self.algorithm, state, env, same_env=is_same, has_buffer=has_buffer, key=self._next_key()
+        )
+        self.training_state, self._needs_refill = carried.state, carried.needs_refill
+        if is_same and not carried.begun_anew:
+            return
+        why = "These settings need other arrays" if is_same else f"{env.name} is not as the {state.env.name} trained on"
+        anew = ", ".join(carried.begun_anew or ["its episodes alone"])
+        warnings.warn(
+            f"{why}, so training goes on with what fits: {', '.join(carried.kept)}. Begun anew: {anew}. "
+            "To begin a new training: train(..., fresh=True).",
+            stacklevel=4,
+        )
+
+    def _ready_env(
+        self, env: object, max_episode_steps: int, settings: Mapping[str, object]
+    ) -> tuple[AbstractEnv | HostEnv, bool]:
+        """The environment to train on, and whether it is the one of the training under way, by what it is made of."""
         if env is None:
             env = self._env
         if env is None:
             raise ValueError(f"{type(self).__name__} has no environment to train on. Give one: train(env).")
         same = env is self._env or (isinstance(env, str) and env == self._env)
-        if self._training_env is not None and same:
-            return self._training_env
-        self._env, ready = env, as_env(env, max_episode_steps)
-        if self.training_state is not None and self._training_env is None:  # loaded: the state knows its environment
-            if isinstance(ready, HostEnv):
-                ready.reset(seed=0)
-            if eqx.tree_equal(ready.spec if isinstance(ready, HostEnv) else ready, self.training_state.env):
-                self._training_env = ready
-                if isinstance(ready, HostEnv):
-                    put_back(ready, self._host)
-        return ready
+        state, now = self.training_state, self._training_env
+        num_envs = settings.get("num_envs", 1 if state is None else self.algorithm.num_envs)
+        if same and now is not None and (isinstance(now, AbstractEnv) or num_envs == now.num_envs):
+            return now, True
+        self._env, ready = env, as_env(env, max_episode_steps, num_envs=num_envs)
+        if state is None:
+            return ready, False
+        if isinstance(now, HostEnv):
+            self._host = standing(now)
+        if isinstance(ready, HostEnv) and ready.observation is None:
+            ready.reset(seed=0)  # tells whether there are action masks
+        if not is_same_task(ready, now if isinstance(now, AbstractEnv) else state.env, self._host):
+            return ready, False
+        if isinstance(ready, HostEnv) and ready.num_envs == self.algorithm.num_envs:
+            put_back(ready, self._host)
+        return ready, True
 
     def _with_settings(
         self,
@@ -154,8 +190,12 @@ class AbstractAgent(ABC):
             raise ValueError(
                 f"{unknown[0]}={changes[unknown[0]]}, but {type(algorithm).__name__} has no {unknown[0]}.{hint}"
             )
-        num_envs = env.num_envs if isinstance(env, HostEnv) else algorithm.num_envs
-        changes["num_envs"] = num_envs
+        num_envs = changes.setdefault("num_envs", env.num_envs if isinstance(env, HostEnv) else algorithm.num_envs)
+        if isinstance(env, HostEnv) and num_envs != env.num_envs:
+            raise ValueError(
+                f"num_envs={num_envs}, but {env.name} is {env.num_envs} host environments. Leave num_envs out, or make as "
+                "many environments."
+            )
         if isinstance(algorithm, AbstractOnPolicy):
             minibatches = algorithm.num_minibatches
             if "num_minibatches" in fields and is_stateful(policy):

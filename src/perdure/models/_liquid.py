@@ -105,6 +105,7 @@ class LiquidAgent(AbstractAgent):
         noise_scale: float | None = None,
         gamma: float | None = None,
         tau: float | None = None,
+        fresh: bool = False,
     ) -> Self:
         """Train for `n_episodes`, or for `total_timesteps` environment steps if that is given, and return itself.
 
@@ -122,6 +123,7 @@ class LiquidAgent(AbstractAgent):
             noise_scale: `exploration_noise` of the algorithm.
             gamma: `discount` of the algorithm.
             tau: `tau` of the algorithm.
+            fresh: Begin a new training of the policy as it is.
 
         Raises: ValueError for settings that the algorithm does not have or refuses, or without any environment.
         """
@@ -138,6 +140,7 @@ class LiquidAgent(AbstractAgent):
             callbacks=callbacks,
             max_episode_steps=max_steps,
             settings={name: value for name, value in settings.items() if value is not None},
+            fresh=fresh,
         )
 
     def predict(

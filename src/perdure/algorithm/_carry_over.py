@@ -1,0 +1,101 @@
+"""Going on with other settings, in another environment, or in another number of them: what of a training state is kept."""
+
+import dataclasses
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key, PyTree
+
+from perdure.env import AbstractEnv
+from perdure.env.adapter import HostEnv
+
+from ._base import AbstractAlgorithm
+from ._host import check_num_envs, seed_from, standing_at
+from ._off_policy import AbstractLearner
+from ._reward_scale import RewardScale
+from ._training import State
+
+Part = TypeVar("Part", bound=PyTree)
+COUNTERS = ("env", "key", "iteration", "steps_ahead")  # set by `carry_over` itself
+REPLAY = ("buffer", "priorities")  # places in a replay buffer, which make sense together alone
+
+
+@dataclasses.dataclass(frozen=True)
+class CarriedOver(Generic[State]):
+    """A state to go on from, and what it is made of."""
+
+    state: State
+    kept: list[str]  # parts of the state before, by their names
+    begun_anew: list[str]
+    needs_refill: bool  # there is a replay buffer, which is empty: `algorithm.refill`
+
+
+def carry_over(
+    before: AbstractAlgorithm[State],
+    now: AbstractAlgorithm[State],
+    state: State,
+    env: AbstractEnv | HostEnv,
+    *,
+    same_env: bool,
+    has_buffer: bool = True,
+    key: Key[Array, ""],
+) -> CarriedOver[State]:
+    """`state`, which is of a training by `before`, for one by `now` on `env`: all of it that still has its shape.
+
+    With `same_env` the environments stand where they stood, if there are as many; else their episodes begin anew. The
+    steps taken are those that happened: `now.steps_taken` says of the new state what `before.steps_taken` says of the old.
+
+    Args:
+        has_buffer: The replay buffer of `state` is filled.
+        key: Of what begins anew.
+
+    Raises: as `AbstractAlgorithm.init`.
+    """
+    policy, kept, begun_anew = state.policy, list[str](), list[str]()
+    if isinstance(env, HostEnv):
+        check_num_envs(now, env)
+        if env.observation is None or not same_env:
+            env.reset(seed=seed_from(key))
+        begin = eqx.filter_jit(lambda policy, key: now.begin(env.spec, policy, key=key))
+        fresh = standing_at(env, begin(policy, key))
+    else:
+        fresh = eqx.filter_jit(now.begin)(env, policy, key=key)
+    fields = {}
+    for name in (field.name for field in dataclasses.fields(fresh) if field.name not in COUNTERS):
+        old, new = getattr(state, name), getattr(fresh, name)
+        fields[name] = new if name == "rollout" and not same_env else fitting(old, new, name, kept, begun_anew)
+    if "buffer" in fields and not has_buffer:
+        kept = [name for name in kept if name not in REPLAY]
+    if "priorities" in fields and "buffer" in begun_anew:
+        fields["priorities"] = fresh.priorities
+    steps = before.steps_taken(state)
+    iteration = max((steps - now.steps_before_learning) // now.steps_per_iteration, 0)
+    fields |= {"env": state.env if same_env else fresh.env, "key": state.key, "iteration": jnp.asarray(iteration, jnp.int32)}
+    if hasattr(fresh, "steps_ahead"):
+        ahead = steps - now.steps_before_learning - iteration * now.steps_per_iteration
+        fields["steps_ahead"] = jnp.asarray(ahead, jnp.int32)
+    needs_refill = "buffer" in fields and ("buffer" in begun_anew or not has_buffer)
+    return CarriedOver(dataclasses.replace(fresh, **fields), kept, begun_anew, needs_refill)
+
+
+def fitting(old: Part, new: Part, name: str, kept: list[str], begun_anew: list[str]) -> Part:
+    """`old` if it has the shape of `new`, or of its members those that have; names are added to the two lists."""
+    if old is None and new is None:
+        return new
+    if alike(old, new):
+        kept.append(name)
+        return old
+    if type(old) is type(new) and isinstance(new, AbstractLearner | RewardScale):
+        members = [field.name for field in dataclasses.fields(new)]
+        parts = {m: fitting(getattr(old, m), getattr(new, m), f"{name}.{m}", kept, begun_anew) for m in members}
+        return dataclasses.replace(new, **parts)
+    begun_anew.append(name)
+    return new
+
+
+def alike(old: PyTree, new: PyTree) -> bool:
+    """The same structure, shapes and dtypes."""
+    (ours, form), (theirs, other) = (jax.tree.flatten(tree) for tree in (old, new))
+    return form == other and [(x.shape, x.dtype) for x in ours] == [(y.shape, y.dtype) for y in theirs]
