@@ -1,5 +1,6 @@
 """What every algorithm offers: its role and name, `init`, `run`, `learn`."""
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar, cast
@@ -16,6 +17,7 @@ from perdure.policy import AbstractPolicy
 
 from ._drive import drive
 from ._host import init_on_host, resume_on_host, warm_up_on_host
+from ._names import unknown_setting
 from ._native import init_compiled, warm_up_compiled
 from ._role import PolicyRole
 from ._rollout import Behavior, Transition, collect
@@ -35,6 +37,13 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
 
     num_envs: eqx.AbstractVar[int]
     num_steps: eqx.AbstractVar[int]  # of each environment in one iteration
+
+    def __new__(cls, *_: object, **settings: object) -> "AbstractAlgorithm[State]":
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name, value in settings.items():
+            if name not in known:
+                raise TypeError(unknown_setting(cls.__name__, name, value, known))
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         check_settings(self)  # here, so that every `__check_init__` may trust each field to be in its range

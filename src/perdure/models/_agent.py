@@ -12,7 +12,7 @@ from jax import random as jr
 from jaxtyping import Array, Bool, PyTree
 
 from perdure._core import check_counts
-from perdure.algorithm import AbstractAlgorithm
+from perdure.algorithm import AbstractAlgorithm, unknown_setting
 from perdure.callback import AbstractCallback, ConsoleTable, ProgressBar
 from perdure.env.adapter import HostEnv
 from perdure.policy import AbstractBodyRecord, AbstractPolicy
@@ -107,7 +107,8 @@ class Agent(AbstractAgent):
         normalised action of a deterministic one with normal noise of deviation `exploration_noise` (by default that of the
         algorithm).
 
-        Raises: ValueError for an observation of another shape.
+        Raises: ValueError for an observation of another shape, and, naming the entry, for one that is not finite or that the
+        space does not hold: a float image where pixels are whole numbers, 3.7 where there are choices.
         """
         if exploration_noise is None:
             exploration_noise = getattr(self.algorithm, "exploration_noise", 0.1)
@@ -148,6 +149,10 @@ class AlgorithmAgent(Agent):
         **settings: Any,
     ):
         given = env
+        known = inspect.signature(type(self)).parameters
+        for name, value in settings.items():
+            if name not in known:
+                raise TypeError(unknown_setting(type(self).__name__, name, value, known))
         algorithm = self.algorithm_class(**settings)
         env = as_env(env, num_envs=algorithm.num_envs)
         if isinstance(env, HostEnv):
