@@ -1,7 +1,6 @@
 """What all agents share: one object for an algorithm, its policy, and the training state."""
 
 import dataclasses
-import difflib
 import math
 import warnings
 from abc import ABC, abstractmethod
@@ -16,13 +15,14 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Key, PyTree
 
 import perdure.export
-from perdure.algorithm import AbstractAlgorithm, AbstractOnPolicy, TrainState, carry_over
+from perdure.algorithm import AbstractAlgorithm, AbstractOnPolicy, TrainState, carry_over, unknown_setting
 from perdure.callback import AbstractCallback
 from perdure.checkpoint import load, put_back, save
 from perdure.env import AbstractEnv
-from perdure.env.adapter import HostEnv, NotSavable, as_tree
+from perdure.env.adapter import HostEnv, NotSavable
 from perdure.evaluation import ReturnSummary, evaluate, summarize
 from perdure.policy import AbstractPolicy, HasSpaces, is_stateful
+from perdure.space import exact_value
 from perdure.utils import set_device
 
 from ._act import act
@@ -185,11 +185,8 @@ class AbstractAgent(ABC):
         algorithm, changes = self.algorithm, dict[str, Any](settings)
         fields = [field.name for field in dataclasses.fields(algorithm)]
         if unknown := sorted(changes.keys() - set(fields)):
-            close = difflib.get_close_matches(unknown[0], [*fields, "num_episodes", "max_episode_steps"], n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            raise ValueError(
-                f"{unknown[0]}={changes[unknown[0]]}, but {type(algorithm).__name__} has no {unknown[0]}.{hint}"
-            )
+            known = [*fields, "num_episodes", "max_episode_steps", "total_timesteps", "callbacks", "fresh"]
+            raise ValueError(unknown_setting(type(algorithm).__name__, unknown[0], changes[unknown[0]], known))
         num_envs = changes.setdefault("num_envs", env.num_envs if isinstance(env, HostEnv) else algorithm.num_envs)
         if isinstance(env, HostEnv) and num_envs != env.num_envs:
             raise ValueError(
@@ -217,14 +214,11 @@ class AbstractAgent(ABC):
     ) -> tuple[PyTree, PyTree]:
         """`(action, policy_state)` for one observation as the environment gives it, or for a batch with one leading axis.
 
-        Raises: ValueError for an observation of another shape.
+        Raises: ValueError for an observation of another shape, and as `perdure.space.exact_value`.
         """
         policy = self.policy
         like = jax.eval_shape(policy.observation_space.canonical)
-        try:
-            given = as_tree(policy.observation_space, observation)
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"{observation!r} is no observation of {policy.observation_space}: {error!r}") from error
+        given = exact_value(policy.observation_space, observation)
         shapes = [x.shape for x in jax.tree.leaves(given)]
         ours = [leaf.shape for leaf in jax.tree.leaves(like)]
         is_batch = shapes != ours
