@@ -46,6 +46,8 @@ def test_a_policy_for_other_spaces_is_refused():
 def test_a_policy_for_other_bounds_of_actions_is_refused_with_the_mend():
     weak = RescaleAction(make("Pendulum-v1"), -0.5, 0.5)
     policy = MLPSACPolicy(make("Pendulum-v1"), key=jr.key(0))
-    with pytest.raises(ValueError, match=r"policy\.action_space is Box\(-2\.0, 2\.0.*Box\(-0\.5, 0\.5.*RescaleAction\(env"):
+    with pytest.raises(
+        ValueError, match=r"policy\.action_space is Box\(-2\.0, 2\.0.*Box\(-0\.5, 0\.5.*RescaleAction\(env"
+    ):
         SAC().init(weak, policy, key=jr.key(0))
     check_fits(SAC(), RescaleAction(weak, -2.0, 2.0), policy)  # the mend

@@ -128,7 +128,9 @@ def test_a_replay_buffer_is_kept_where_it_fits_and_filled_anew_where_not(tmp_pat
         other.train(num_envs=4, total_timesteps=8, callbacks=())
     assert steps(other) == before + 8
     assert int(other.training_state.buffer.blocks_written) == other.algorithm.warmup_rollouts + 1
-    assert int(other.training_state.learner.updates) > int(models.DQN.load(tmp_path / "a").training_state.learner.updates)
+    assert int(other.training_state.learner.updates) > int(
+        models.DQN.load(tmp_path / "a").training_state.learner.updates
+    )
 
 
 def test_another_optimiser_begins_anew_alone():

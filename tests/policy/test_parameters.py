@@ -59,7 +59,11 @@ def test_with_its_statistics_a_policy_is_complete():
     seen = make("mlp actor-critic")
     other = jax.tree.map(lambda x: x * 2 + 1 if eqx.is_inexact_array(x) else x, seen)
     complete = other.get_parameters(statistics=True)
-    assert {"body.normalizer.mean", "body.normalizer.variance", "body.normalizer.count"} <= complete.keys() - other.get_parameters().keys()
+    assert {
+        "body.normalizer.mean",
+        "body.normalizer.variance",
+        "body.normalizer.count",
+    } <= complete.keys() - other.get_parameters().keys()
     made = seen.set_parameters(complete)
     assert eqx.tree_equal(made, other)
     without = seen.set_parameters(other.get_parameters())

@@ -9,7 +9,11 @@ from perdure.space import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 IMAGE = Box(0, 255, (2, 2, 1), np.uint8)
 VECTOR = Box(-1, 1, (2,))
 BAD = {
-    "a float image": (IMAGE, np.full((2, 2, 1), 0.5), r"observation\[0, 0, 0\] = 0\.5, but .*multiply by 255 and round"),
+    "a float image": (
+        IMAGE,
+        np.full((2, 2, 1), 0.5),
+        r"observation\[0, 0, 0\] = 0\.5, but .*multiply by 255 and round",
+    ),
     "a pixel of 300": (IMAGE, np.full((2, 2, 1), 300), r"= 300, but .* holds uint8 numbers, which this is not"),
     "a pixel of -1": (IMAGE, np.full((3, 2, 2, 1), -1), r"observation\[0, 0, 0, 0\] = -1"),
     "a choice of 3.7": (Discrete(5), 3.7, r"observation = 3\.7, but Discrete.* holds int32 numbers"),

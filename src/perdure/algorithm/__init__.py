@@ -55,8 +55,8 @@ from ._math import (
     value_of as value_of,
     with_parameters as with_parameters,
 )
-from ._off_policy import AbstractLearner as AbstractLearner, AbstractOffPolicy as AbstractOffPolicy
 from ._names import unknown_setting as unknown_setting
+from ._off_policy import AbstractLearner as AbstractLearner, AbstractOffPolicy as AbstractOffPolicy
 from ._on_policy import AbstractOnPolicy as AbstractOnPolicy
 from ._ppo import PPO as PPO
 from ._priorities import Priorities as Priorities

@@ -72,7 +72,11 @@ def carry_over(
         fields["priorities"] = fresh.priorities
     steps = before.steps_taken(state)
     iteration = max((steps - now.steps_before_learning) // now.steps_per_iteration, 0)
-    fields |= {"env": state.env if same_env else fresh.env, "key": state.key, "iteration": jnp.asarray(iteration, jnp.int32)}
+    fields |= {
+        "env": state.env if same_env else fresh.env,
+        "key": state.key,
+        "iteration": jnp.asarray(iteration, jnp.int32),
+    }
     if hasattr(fresh, "steps_ahead"):
         ahead = steps - now.steps_before_learning - iteration * now.steps_per_iteration
         fields["steps_ahead"] = jnp.asarray(ahead, jnp.int32)

@@ -163,6 +163,22 @@ class AlgorithmAgent(Agent):
             policy = new_policy(self.algorithm_class, policy, env, key=key, **(policy_settings or {}))
         super().__init__(algorithm, policy, env=given, seed=seed, device=device)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its algorithm, from which another process makes the same class anew."""
+        cls = type(self)
+        if cls is agent_class(cls.algorithm_class):
+            return _blank, (cls.algorithm_class,), self.__getstate__()
+        return _blank_of, (cls,), self.__getstate__()
+
+
+def _blank_of(cls: type[AlgorithmAgent]) -> AlgorithmAgent:
+    """For a pickle, which sets its state."""
+    return cls.__new__(cls)
+
+
+def _blank(algorithm: type[AbstractAlgorithm]) -> AlgorithmAgent:
+    return _blank_of(agent_class(algorithm))
+
 
 @functools.cache
 def agent_class(algorithm: type[AbstractAlgorithm]) -> type[AlgorithmAgent]:

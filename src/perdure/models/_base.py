@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,16 @@ from ._same_task import is_same_task
 
 Self = TypeVar("Self", bound="AbstractAgent")  # typing's own is refused by run-time type checkers
 Untrained = Callable[[HasSpaces | None], AbstractPolicy]  # a policy for an environment, or for none that is known yet
+
+
+class Given:
+    """An `Untrained` that is one policy, for whatever environment."""
+
+    def __init__(self, policy: AbstractPolicy):
+        self.policy = policy
+
+    def __call__(self, env: HasSpaces | None) -> AbstractPolicy:
+        return self.policy
 
 
 def standing(env: HostEnv) -> dict[str, Any]:
@@ -68,7 +79,7 @@ class AbstractAgent(ABC):
         if isinstance(device, str):
             set_device(device)
         self.algorithm = algorithm
-        self._untrained: Untrained = (lambda _: policy) if isinstance(policy, AbstractPolicy) else policy
+        self._untrained: Untrained = Given(policy) if isinstance(policy, AbstractPolicy) else policy
         self._env = env  # as it was given
         self._training_env: AbstractEnv | HostEnv | None = None  # what `training_state` is of
         self.training_state: TrainState | None = None  # None before the first training
@@ -296,6 +307,37 @@ class AbstractAgent(ABC):
         if found.state is not None and not hasattr(found.state.env, "task"):
             agent._env = agent._training_env = found.state.env
         return agent
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickles and copies: the content of a checkpoint, replay buffer and all, and of a policy's file.
+
+        An environment of Gymnasium's is left out: give it to `train`, which goes on where it stood, see `HostEnv.restore`.
+        """
+        env, training_env = (x if isinstance(x, str | AbstractEnv) else None for x in (self._env, self._training_env))
+        files = {}
+        has_buffer = hasattr(self.training_state, "buffer") and not self._needs_refill
+        if self.training_state is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                self.save(path := Path(folder) / "agent", buffer=has_buffer)
+                files = {file.name: file.read_bytes() for file in path.iterdir()}
+        untrained = self._untrained if self.training_state is None else None
+        own = {"algorithm": self.algorithm, "env": env, "training_env": training_env, "untrained": untrained}
+        return {**own, "key": np.asarray(jr.key_data(self._key)), "files": files, "has_buffer": has_buffer}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        env, files = state["training_env"], state["files"]
+        untrained, found = state["untrained"], None
+        if files:
+            with tempfile.TemporaryDirectory() as folder:
+                for name, content in files.items():
+                    (Path(folder) / Path(name).name).write_bytes(content)
+                found = load(folder, buffer=state["has_buffer"], env=env)
+            untrained = found.policy
+        AbstractAgent.__init__(self, state["algorithm"], untrained, env=state["env"], seed=0)
+        self._key = jr.wrap_key_data(jnp.asarray(state["key"]))
+        if found is not None:
+            self.training_state, self._needs_refill, self._host = found.state, not found.has_buffer, found.host
+            self._training_env = env
 
     def __repr__(self) -> str:
         steps = 0 if self.training_state is None else self.algorithm.steps_taken(self.training_state)

@@ -23,7 +23,9 @@ def exact_value(space: AbstractSpace, value: PyTree, name: str = "observation") 
     match space:
         case Dict():
             if not isinstance(value, Mapping):
-                raise ValueError(f"{name} is {type(value).__name__}, but a dict of {', '.join(space.spaces)} is wanted.")
+                raise ValueError(
+                    f"{name} is {type(value).__name__}, but a dict of {', '.join(space.spaces)} is wanted."
+                )
             if other := sorted(map(str, value.keys() ^ space.spaces.keys())):
                 told = "lacks" if other[0] in space.spaces else "has an unknown"
                 raise ValueError(f"{name} {told} {other[0]!r}; it must have {', '.join(space.spaces)}.")
