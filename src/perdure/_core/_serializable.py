@@ -19,7 +19,7 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, SupportsIndex, TypeVar
 
 import equinox as eqx
 import jax
@@ -223,15 +223,12 @@ class Serializable(eqx.Module):
         super().__init_subclass__(**kwargs)
         register_if_free(cls)
 
-    def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """Pickled, and copied, as the content of an `.eqx` file, without code; what such a file cannot hold, as Python does."""
         try:
             describe_to_save(self)
             return _unpickled, (type(self), _pack(self))
-        except (
-            TypeError,
-            ValueError,
-        ):  # a class that is not registered, a function without a name, values under a trace
+        except (TypeError, ValueError):  # a class that is not registered, a function without a name, a traced value
             return super().__reduce_ex__(protocol)
 
     def serialize(self, path: str | Path) -> None:

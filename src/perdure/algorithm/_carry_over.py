@@ -56,7 +56,7 @@ def carry_over(
     policy, kept, begun_anew = state.policy, list[str](), list[str]()
     if isinstance(env, HostEnv):
         check_num_envs(now, env)
-        if env.observation is None or not same_env:
+        if env.observation is None or not same_env or env.num_envs != before.num_envs:
             env.reset(seed=seed_from(key))
         begin = eqx.filter_jit(lambda policy, key: now.begin(env.spec, policy, key=key))
         fresh = standing_at(env, begin(policy, key))
@@ -65,11 +65,10 @@ def carry_over(
     fields = {}
     for name in (field.name for field in dataclasses.fields(fresh) if field.name not in COUNTERS):
         old, new = getattr(state, name), getattr(fresh, name)
-        fields[name] = new if name == "rollout" and not same_env else fitting(old, new, name, kept, begun_anew)
+        is_lost = (name == "rollout" and not same_env) or (name == "priorities" and "buffer" in begun_anew)
+        fields[name] = new if is_lost else fitting(old, new, name, kept, begun_anew)
     if "buffer" in fields and not has_buffer:
         kept = [name for name in kept if name not in REPLAY]
-    if "priorities" in fields and "buffer" in begun_anew:
-        fields["priorities"] = fresh.priorities
     steps = before.steps_taken(state)
     iteration = max((steps - now.steps_before_learning) // now.steps_per_iteration, 0)
     fields |= {
@@ -101,5 +100,9 @@ def fitting(old: Part, new: Part, name: str, kept: list[str], begun_anew: list[s
 
 def alike(old: PyTree, new: PyTree) -> bool:
     """The same structure, shapes and dtypes."""
-    (ours, form), (theirs, other) = (jax.tree.flatten(tree) for tree in (old, new))
-    return form == other and [(x.shape, x.dtype) for x in ours] == [(y.shape, y.dtype) for y in theirs]
+    ours, theirs = (jax.tree.map(shape_of, tree) for tree in (old, new))
+    return bool(eqx.tree_equal(ours, theirs))
+
+
+def shape_of(leaf: PyTree) -> PyTree:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if eqx.is_array(leaf) else leaf

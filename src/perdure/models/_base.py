@@ -1,8 +1,5 @@
 """What all agents share: one object for an algorithm, its policy, and the training state."""
 
-import dataclasses
-import math
-import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,40 +13,24 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Key, PyTree
 
 import perdure.export
-from perdure.algorithm import AbstractAlgorithm, AbstractOnPolicy, TrainState, carry_over, unknown_setting
+from perdure.algorithm import AbstractAlgorithm, TrainState, carry_over
 from perdure.callback import AbstractCallback
 from perdure.checkpoint import load, put_back, save
 from perdure.env import AbstractEnv
-from perdure.env.adapter import HostEnv, NotSavable
+from perdure.env.adapter import HostEnv
 from perdure.evaluation import ReturnSummary, evaluate, summarize
-from perdure.policy import AbstractPolicy, HasSpaces, is_stateful
+from perdure.policy import AbstractPolicy, HasSpaces
 from perdure.space import exact_value
 from perdure.utils import set_device
 
 from ._act import act
 from ._environment import as_env
-from ._same_task import is_same_task
+from ._pickled import Given, files_of, load_files
+from ._same_task import is_same_task, standing
+from ._settings import with_settings
 
 Self = TypeVar("Self", bound="AbstractAgent")  # typing's own is refused by run-time type checkers
 Untrained = Callable[[HasSpaces | None], AbstractPolicy]  # a policy for an environment, or for none that is known yet
-
-
-class Given:
-    """An `Untrained` that is one policy, for whatever environment."""
-
-    def __init__(self, policy: AbstractPolicy):
-        self.policy = policy
-
-    def __call__(self, env: HasSpaces | None) -> AbstractPolicy:
-        return self.policy
-
-
-def standing(env: HostEnv) -> dict[str, Any]:
-    """Where a host environment stands, or why that cannot be told, as checkpoints have it."""
-    try:
-        return env.state()
-    except NotSavable as error:
-        return {"unknown": str(error), "making": env.making}
 
 
 class AbstractAgent(ABC):
@@ -124,13 +105,13 @@ class AbstractAgent(ABC):
         """
         ready, is_same = self._ready_env(env, max_episode_steps, settings)
         policy = self._untrained(ready) if self.training_state is None else self.policy
-        before, self.algorithm = self.algorithm, self._with_settings(policy, ready, batch_size, settings)
+        before, self.algorithm = self.algorithm, with_settings(self.algorithm, policy, ready, batch_size, settings)
         host = ready if isinstance(ready, HostEnv) else None
         if self.training_state is None or fresh:
             self.training_state = self.algorithm.init(ready, policy, key=self._next_key())
             self._needs_refill = False
         elif not is_same or before != self.algorithm:
-            self._carry_over(before, ready, is_same)
+            self._carry_over(before, self.training_state, ready, is_same)
         if self._needs_refill:
             self.training_state = self.algorithm.refill(self.training_state, env=host)
         self._training_env, self._needs_refill = ready, False
@@ -142,12 +123,12 @@ class AbstractAgent(ABC):
         )
         return self
 
-    def _carry_over(self, before: AbstractAlgorithm, env: AbstractEnv | HostEnv, is_same: bool) -> None:
+    def _carry_over(
+        self, before: AbstractAlgorithm, state: TrainState, env: AbstractEnv | HostEnv, is_same: bool
+    ) -> None:
         """Go on with the settings of now and in `env`, and say what of the training could not go along."""
-        state, has_buffer = self.training_state, not self._needs_refill
-        carried = carry_over(
-            before, self.algorithm, state, env, same_env=is_same, has_buffer=has_buffer, key=self._next_key()
-        )
+        has_buffer, key = not self._needs_refill, self._next_key()
+        carried = carry_over(before, self.algorithm, state, env, same_env=is_same, has_buffer=has_buffer, key=key)
         self.training_state, self._needs_refill = carried.state, carried.needs_refill
         if is_same and not carried.begun_anew:
             return
@@ -169,7 +150,8 @@ class AbstractAgent(ABC):
             raise ValueError(f"{type(self).__name__} has no environment to train on. Give one: train(env).")
         same = env is self._env or (isinstance(env, str) and env == self._env)
         state, now = self.training_state, self._training_env
-        num_envs = settings.get("num_envs", 1 if state is None else self.algorithm.num_envs)
+        wanted = settings.get("num_envs")
+        num_envs = wanted if isinstance(wanted, int) else 1 if state is None else self.algorithm.num_envs
         if same and now is not None and (isinstance(now, AbstractEnv) or num_envs == now.num_envs):
             return now, True
         self._env, ready = env, as_env(env, max_episode_steps, num_envs=num_envs)
@@ -184,35 +166,6 @@ class AbstractAgent(ABC):
         if isinstance(ready, HostEnv) and ready.num_envs == self.algorithm.num_envs:
             put_back(ready, self._host)
         return ready, True
-
-    def _with_settings(
-        self,
-        policy: AbstractPolicy,
-        env: AbstractEnv | HostEnv,
-        batch_size: int | None,
-        settings: Mapping[str, object],
-    ) -> AbstractAlgorithm:
-        """The algorithm with these settings, and with as many environments as there are."""
-        algorithm, changes = self.algorithm, dict[str, Any](settings)
-        fields = [field.name for field in dataclasses.fields(algorithm)]
-        if unknown := sorted(changes.keys() - set(fields)):
-            known = [*fields, "num_episodes", "max_episode_steps", "total_timesteps", "callbacks", "fresh"]
-            raise ValueError(unknown_setting(type(algorithm).__name__, unknown[0], changes[unknown[0]], known))
-        num_envs = changes.setdefault("num_envs", env.num_envs if isinstance(env, HostEnv) else algorithm.num_envs)
-        if isinstance(env, HostEnv) and num_envs != env.num_envs:
-            raise ValueError(
-                f"num_envs={num_envs}, but {env.name} is {env.num_envs} host environments. Leave num_envs out, or make as "
-                "many environments."
-            )
-        if isinstance(algorithm, AbstractOnPolicy):
-            minibatches = algorithm.num_minibatches
-            if "num_minibatches" in fields and is_stateful(policy):
-                minibatches = changes["num_minibatches"] = math.gcd(minibatches, num_envs)
-            if batch_size is not None:
-                changes["num_steps"] = max(batch_size * minibatches // num_envs, 1)
-        elif batch_size is not None:
-            changes["batch_size"] = batch_size
-        return dataclasses.replace(algorithm, **changes)
 
     def _act(
         self,
@@ -314,26 +267,17 @@ class AbstractAgent(ABC):
         An environment of Gymnasium's is left out: give it to `train`, which goes on where it stood, see `HostEnv.restore`.
         """
         env, training_env = (x if isinstance(x, str | AbstractEnv) else None for x in (self._env, self._training_env))
-        files = {}
         has_buffer = hasattr(self.training_state, "buffer") and not self._needs_refill
-        if self.training_state is not None:
-            with tempfile.TemporaryDirectory() as folder:
-                self.save(path := Path(folder) / "agent", buffer=has_buffer)
-                files = {file.name: file.read_bytes() for file in path.iterdir()}
+        files = {} if self.training_state is None else files_of(lambda path: self.save(path, buffer=has_buffer))
         untrained = self._untrained if self.training_state is None else None
         own = {"algorithm": self.algorithm, "env": env, "training_env": training_env, "untrained": untrained}
         return {**own, "key": np.asarray(jr.key_data(self._key)), "files": files, "has_buffer": has_buffer}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         env, files = state["training_env"], state["files"]
-        untrained, found = state["untrained"], None
-        if files:
-            with tempfile.TemporaryDirectory() as folder:
-                for name, content in files.items():
-                    (Path(folder) / Path(name).name).write_bytes(content)
-                found = load(folder, buffer=state["has_buffer"], env=env)
-            untrained = found.policy
-        AbstractAgent.__init__(self, state["algorithm"], untrained, env=state["env"], seed=0)
+        found = load_files(files, buffer=state["has_buffer"], env=env) if files else None
+        policy = state["untrained"] if found is None else found.policy
+        AbstractAgent.__init__(self, state["algorithm"], policy, env=state["env"], seed=0)
         self._key = jr.wrap_key_data(jnp.asarray(state["key"]))
         if found is not None:
             self.training_state, self._needs_refill, self._host = found.state, not found.has_buffer, found.host

@@ -1,12 +1,21 @@
 """Whether two environments are the same task: by what they are made of, not by which object they are."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 
 from perdure._core import describe, dumps_json, leaves_with_paths
 from perdure.env import AbstractEnv
-from perdure.env.adapter import HostEnv
+from perdure.env.adapter import HostEnv, NotSavable
+
+
+def standing(env: HostEnv) -> dict[str, Any]:
+    """Where a host environment stands, or why that cannot be told, as checkpoints have it."""
+    try:
+        return env.state()
+    except NotSavable as error:
+        return {"unknown": str(error), "making": env.making}
 
 
 def is_same_task(env: AbstractEnv | HostEnv, trained_on: AbstractEnv, host: Mapping[str, object] | None) -> bool:

@@ -92,8 +92,8 @@ def told(settings: Mapping[str, object]) -> list[str]:
         try:
             text = json.dumps(encode(value), sort_keys=True)
         except NotSavable:
-            is_named = hasattr(value, "__qualname__")
-            text = f"{getattr(value, '__module__', '')}.{value.__qualname__}" if is_named else name_of(value)
+            own_name = getattr(value, "__qualname__", None)
+            text = f"{value.__module__}.{own_name}" if own_name else name_of(value)
         lines.append(f"{name}={text}")
     return lines
 
