@@ -7,10 +7,12 @@ import gymnasium
 import jax
 import numpy as np
 import pytest
+from jax import random as jr
 
 from perdure import models
 from perdure._core import leaf_to_numpy, leaves_with_paths
-from perdure.callback import AbstractCallback, ConsoleTable
+from perdure.algorithm import carry_over
+from perdure.callback import AbstractCallback, ConsoleTable, LearningCurve
 from perdure.env import TimeLimit
 from perdure.env.classic_control import CartPole, Pendulum
 from perdure.models import Agent
@@ -105,6 +107,25 @@ def test_callbacks_are_told_the_steps_that_happened(saved):
     seen = Seen()
     models.PPO.load(saved).train(batch_size=128, total_timesteps=256, callbacks=(seen, ConsoleTable()))
     assert seen.steps == (576, 576)
+
+
+def test_a_learning_curve_goes_on_where_an_iteration_is_longer_than_all_before(tmp_path):
+    curve = LearningCurve(tmp_path / "curve.csv")
+    agent = ppo().train(total_timesteps=64, callbacks=(curve, ConsoleTable()))
+    agent.train(batch_size=128, total_timesteps=256, callbacks=(curve, ConsoleTable()))
+    rows = (tmp_path / "curve.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in rows] == [64, 320]
+
+
+def test_a_replay_buffer_that_is_kept_is_not_there_twice():
+    """Where all is kept, nothing is computed; where the buffer is, no other one is made."""
+    agent = models.DQN("CartPole-v1", **SMALL, **DQN).train(total_timesteps=8, callbacks=())
+    buffer = agent.training_state.buffer
+    now = dataclasses.replace(agent.algorithm, learning_rate=1e-4)
+    for env, same_env in ((agent.training_state.env, True), (TimeLimit(CartPole(gravity=1.6), 500), False)):
+        carried = carry_over(agent.algorithm, now, agent.training_state, env, same_env=same_env, key=jr.key(0))
+        assert carried.state.buffer is buffer
+        assert (carried.state.rollout is agent.training_state.rollout) == same_env
 
 
 @pytest.mark.parametrize("num_envs", [1, 4])

@@ -10,6 +10,7 @@ from jaxtyping import Array, Key, PyTree
 
 from perdure.env import AbstractEnv
 from perdure.env.adapter import HostEnv
+from perdure.policy import AbstractPolicy
 
 from ._base import AbstractAlgorithm
 from ._host import check_num_envs, seed_from, standing_at
@@ -53,34 +54,45 @@ def carry_over(
 
     Raises: as `AbstractAlgorithm.init`.
     """
-    policy, kept, begun_anew = state.policy, list[str](), list[str]()
-    if isinstance(env, HostEnv):
-        check_num_envs(now, env)
-        if env.observation is None or not same_env or env.num_envs != before.num_envs:
-            env.reset(seed=seed_from(key))
-        begin = eqx.filter_jit(lambda policy, key: now.begin(env.spec, policy, key=key))
-        fresh = standing_at(env, begin(policy, key))
-    else:
-        fresh = eqx.filter_jit(now.begin)(env, policy, key=key)
-    fields = {}
-    for name in (field.name for field in dataclasses.fields(fresh) if field.name not in COUNTERS):
-        old, new = getattr(state, name), getattr(fresh, name)
-        is_lost = (name == "rollout" and not same_env) or (name == "priorities" and "buffer" in begun_anew)
-        fields[name] = new if is_lost else fitting(old, new, name, kept, begun_anew)
-    if "buffer" in fields and not has_buffer:
+    host = env if isinstance(env, HostEnv) else None
+    if host is not None:
+        check_num_envs(now, host)
+        if host.observation is None or not same_env or host.num_envs != before.num_envs:
+            host.reset(seed=seed_from(key))
+    played = env.spec if isinstance(env, HostEnv) else env
+    blank = eqx.filter_eval_shape(now.begin, played, state.policy, key=key)
+    names = [field.name for field in dataclasses.fields(blank) if field.name not in COUNTERS]
+    lost = () if same_env else ("rollout",)
+    whole = [name for name in names if name not in lost and alike(getattr(state, name), getattr(blank, name))]
+    rest = [name for name in names if name not in whole]
+    fields: dict[str, PyTree] = {"env": state.env if same_env else played}
+    kept, begun_anew = list[str](), list[str]()
+
+    def begin(policy: AbstractPolicy, key: Key[Array, ""]) -> dict[str, PyTree]:
+        """The other parts alone: a replay buffer that is kept is not to be there twice."""
+        fresh = now.begin(played, policy, key=key)
+        return {name: getattr(fresh, name) for name in rest}
+
+    fresh = eqx.filter_jit(begin)(state.policy, key) if rest else {}
+    if host is not None and "rollout" in rest:
+        fresh["rollout"] = standing_at(host, dataclasses.replace(state, rollout=fresh["rollout"])).rollout
+    for name in names:
+        if name in whole:
+            kept += [] if getattr(state, name) is None else [name]
+        elif name in lost or (name == "priorities" and "buffer" in begun_anew):
+            fields[name] = fresh[name]
+        else:
+            fields[name] = fitting(getattr(state, name), fresh[name], name, kept, begun_anew)
+    if not has_buffer:
         kept = [name for name in kept if name not in REPLAY]
     steps = before.steps_taken(state)
     iteration = max((steps - now.steps_before_learning) // now.steps_per_iteration, 0)
-    fields |= {
-        "env": state.env if same_env else fresh.env,
-        "key": state.key,
-        "iteration": jnp.asarray(iteration, jnp.int32),
-    }
-    if hasattr(fresh, "steps_ahead"):
+    fields["iteration"] = jnp.asarray(iteration, jnp.int32)
+    if hasattr(state, "steps_ahead"):
         ahead = steps - now.steps_before_learning - iteration * now.steps_per_iteration
         fields["steps_ahead"] = jnp.asarray(ahead, jnp.int32)
-    needs_refill = "buffer" in fields and ("buffer" in begun_anew or not has_buffer)
-    return CarriedOver(dataclasses.replace(fresh, **fields), kept, begun_anew, needs_refill)
+    needs_refill = "buffer" in names and ("buffer" in begun_anew or not has_buffer)
+    return CarriedOver(dataclasses.replace(state, **fields), kept, begun_anew, needs_refill)
 
 
 def fitting(old: Part, new: Part, name: str, kept: list[str], begun_anew: list[str]) -> Part:
@@ -105,4 +117,6 @@ def alike(old: PyTree, new: PyTree) -> bool:
 
 
 def shape_of(leaf: PyTree) -> PyTree:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if eqx.is_array(leaf) else leaf
+    """Of an array, or of its shape."""
+    is_array = eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if is_array else leaf
