@@ -3,10 +3,12 @@
 import pytest
 from jax import random as jr
 
-from perdure.algorithm import DQN, PPO
-from perdure.env import make
+from perdure.algorithm import DQN, PPO, SAC
+from perdure.algorithm._fits import check_fits
+from perdure.env import RescaleAction, make
 from perdure.policy import (
     MLPActorCriticPolicy,
+    MLPSACPolicy,
     RecurrentActorCriticPolicy,
     RecurrentQPolicy,
 )
@@ -39,3 +41,13 @@ def test_a_policy_for_other_spaces_is_refused():
     policy = MLPActorCriticPolicy(make("Pendulum-v1"), key=jr.key(0))
     with pytest.raises(ValueError, match="observation_space"):
         algorithm.init(CARTPOLE, policy, key=jr.key(0))
+
+
+def test_a_policy_for_other_bounds_of_actions_is_refused_with_the_mend():
+    weak = RescaleAction(make("Pendulum-v1"), -0.5, 0.5)
+    policy = MLPSACPolicy(make("Pendulum-v1"), key=jr.key(0))
+    with pytest.raises(
+        ValueError, match=r"policy\.action_space is Box\(-2\.0, 2\.0.*Box\(-0\.5, 0\.5.*RescaleAction\(env"
+    ):
+        SAC().init(weak, policy, key=jr.key(0))
+    check_fits(SAC(), RescaleAction(weak, -2.0, 2.0), policy)  # the mend

@@ -1,4 +1,4 @@
-"""Rules of settings stand at their fields: no numeric one lacks a rule, and every rule is checked when an algorithm is made."""
+"""Rules of settings stand at their fields: none lacks a rule, and every rule is checked when an algorithm is made."""
 
 import dataclasses
 import math
@@ -26,6 +26,7 @@ from perdure.algorithm import (
     UnitInterval,
     registered_algorithms,
 )
+from perdure.algorithm._names import ELSEWHERE
 
 BAD = {
     "positive": (Positive, 0.0),
@@ -48,18 +49,50 @@ def made(hint, value):
     return dataclasses.make_dataclass("Record", [("field", hint)])(value)
 
 
+def changed(algorithm, name, value):
+    """An algorithm with a setting that its constructor, which is typed at run time in tests, would not take."""
+    object.__setattr__(algorithm, name, value)
+    return algorithm
+
+
 def plain_kinds(hint):
     """The types that an annotation allows, without what is said of them."""
     return {get_args(one)[0] if hasattr(one, "__metadata__") else one for one in alternatives(hint)}
 
 
 @pytest.mark.parametrize("name", registered_algorithms())
-def test_every_numeric_setting_of_an_algorithm_has_a_rule(name):
+def test_every_setting_of_an_algorithm_has_a_rule(name):
     hints = get_type_hints(registered_algorithms()[name], include_extras=True)
     settings = [field.name for field in dataclasses.fields(registered_algorithms()[name])]
-    without = [s for s in settings if plain_kinds(hints[s]) & {int, float} and rule_in(hints[s]) is None]
+    without = [s for s in settings if rule_in(hints[s]) is None]
     assert not without, f"Say what {without} may be: PositiveInt, UnitInterval, ... or a rule of your own."
     assert settings
+
+
+@pytest.mark.parametrize("name", registered_algorithms())
+def test_no_setting_of_an_algorithm_takes_a_value_of_another_kind(name):
+    """A list is no setting, text only the name of an optimiser; numbers are no flags, flags are no numbers."""
+    cls = registered_algorithms()[name]
+    hints = get_type_hints(cls, include_extras=True)
+    for field in dataclasses.fields(cls):
+        wrong = 1 if bool in plain_kinds(hints[field.name]) else True
+        for value in ([1], "no", wrong, math.nan):
+            with pytest.raises((TypeError, ValueError), match=rf"{cls.__name__}\.{field.name} = "):
+                check_settings(changed(cls(), field.name, value))
+
+
+def test_a_flag_is_true_or_false():
+    for value in ("no", "maybe", 0, None, np.bool_(True)):
+        with pytest.raises(TypeError, match=r"Record\.field = .*, but it must be True or False"):
+            check_settings(made(bool, value))
+    check_settings(made(bool, False))
+    check_settings(made(bool | None, None))
+    with pytest.raises(TypeError, match=r"PPO\.normalize_advantage = 'no' is str"):
+        check_settings(changed(PPO(), "normalize_advantage", "no"))
+    with pytest.raises(TypeError, match=r"DQN\.double = 'maybe' is str"):
+        check_settings(changed(DQN(), "double", "maybe"))
+    with pytest.raises(ValueError, match=r"TQC\.num_quantiles = 25\.5, but it must be a whole number"):
+        check_settings(changed(TQC(), "num_quantiles", 25.5))
 
 
 def test_a_numeric_setting_without_a_rule_would_be_found():
@@ -188,3 +221,30 @@ def test_class_variables_are_no_settings():
 def test_settings_are_checked_when_made(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("build", "meant"),
+    [
+        (lambda: PPO(lr=1e-3), r"lr=0\.001, but PPO has no lr\. Did you mean learning_rate\?"),
+        (lambda: PPO(n_steps=16), "PPO has no n_steps. Did you mean num_steps"),
+        (lambda: PPO(gamma=0.9), "PPO has no gamma. Did you mean discount"),
+        (lambda: PPO(ent_coef=0.0), "PPO has no ent_coef. Did you mean entropy_weight"),
+        (lambda: SAC(ent_coef=0.1), "SAC has no ent_coef. Did you mean temperature"),
+        (lambda: SAC(ent_coef="auto"), "ent_coef='auto', but SAC has no ent_coef"),
+        (lambda: DQN(buffer_size=100), "DQN has no buffer_size. Did you mean capacity"),
+        (lambda: TD3(learning_rte=1), "TD3 has no learning_rte. Did you mean learning_rate"),
+        (lambda: A2C(zzz=1), "A2C has no zzz. It has anneal_timesteps, "),
+    ],
+)
+def test_an_unknown_setting_is_told_the_nearest_name_also_that_of_other_libraries(build, meant):
+    with pytest.raises(TypeError, match=meant):
+        build()
+
+
+def test_what_other_libraries_call_a_setting_is_one_here():
+    fields = {field.name for cls in registered_algorithms().values() for field in dataclasses.fields(cls)}
+    of_agents = {"num_episodes", "policy_settings"}
+    for name, ours in ELSEWHERE.items():
+        assert name not in fields
+        assert fields | of_agents >= {*ours}, name

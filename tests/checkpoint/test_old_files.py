@@ -19,7 +19,7 @@ from tests.golden.make_version_0_2 import POLICIES_AGAIN, Records
 from tests.support.first_version import FOLDER, answers, arrays_of, trained_on
 
 GOLDEN = FOLDER.parent
-VERSIONS = ("first_version", "version_0_2")
+VERSIONS = ("first_version", "version_0_2", "version_0_3")
 EXPECTED = {version: json.loads((GOLDEN / version / "expected.json").read_text()) for version in VERSIONS}
 CLOSE = {"rtol": 2e-5, "atol": 2e-5}  # machines round differently
 

@@ -121,6 +121,20 @@ def test_predict_takes_one_observation_or_a_batch_and_explores_only_while_traini
         agent.predict(np.zeros(4))
 
 
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        ([0.0, np.nan, 0.0], r"observation\[1\] = nan, but every number must be finite"),
+        ([[0.0, 0.0, 0.0], [0.0, 0.0, np.inf]], r"observation\[1, 2\] = inf"),
+        ([0.0, 1e300, 0.0], r"observation\[1\] = 1e\+300, but .* holds float32 numbers"),
+        ("abc", "observation is of dtype <U3"),
+    ],
+)
+def test_predict_refuses_what_is_no_observation_by_name(observation, message):
+    with pytest.raises(ValueError, match=message):
+        new("DDPG").predict(observation)
+
+
 def test_predict_carries_the_memory():
     agent = models.PPO("CartPole-v1", policy="recurrent", policy_settings={"memory_size": 4}, seed=0)
     observation = np.full(4, 0.1)

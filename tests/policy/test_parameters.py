@@ -1,5 +1,6 @@
 """Parameters by name."""
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -52,3 +53,22 @@ def test_parameters_that_do_not_fit_are_named():
     for bad in (np.full(8, np.nan), np.full(8, "x")):
         with pytest.raises(ValueError, match=r"network\.layers\.0\.bias.*finite numbers"):
             policy.set_parameters({**good, "network.layers.0.bias": bad})
+
+
+def test_with_its_statistics_a_policy_is_complete():
+    seen = make("mlp actor-critic")
+    other = jax.tree.map(lambda x: x * 2 + 1 if eqx.is_inexact_array(x) else x, seen)
+    complete = other.get_parameters(statistics=True)
+    assert {
+        "body.normalizer.mean",
+        "body.normalizer.variance",
+        "body.normalizer.count",
+    } <= complete.keys() - other.get_parameters().keys()
+    made = seen.set_parameters(complete)
+    assert eqx.tree_equal(made, other)
+    without = seen.set_parameters(other.get_parameters())
+    np.testing.assert_array_equal(without.normalizer.mean, seen.normalizer.mean)
+    with pytest.raises(ValueError, match=r"body\.normalizer\.mean.*finite numbers"):
+        seen.set_parameters({**complete, "body.normalizer.mean": complete["body.normalizer.mean"] * np.nan})
+    with pytest.raises(ValueError, match=r"lack 'body\.normalizer\.count'"):
+        seen.set_parameters({name: x for name, x in complete.items() if name != "body.normalizer.count"})

@@ -49,6 +49,21 @@ class NameRule(AbstractRule):
             raise ValueError(f"{where} = {value!r} is not known. Use one of {', '.join(self.names)}.")
 
 
+@dataclasses.dataclass(frozen=True)
+class FlagRule(AbstractRule):
+    """True or False, and nothing that Python takes for one of them: the text "no" would count as True."""
+
+    def __repr__(self) -> str:
+        return "must be True or False"
+
+    def check(self, where: str, value: object) -> None:
+        if not isinstance(value, bool):
+            raise TypeError(f"{where} = {value!r} is {type(value).__name__}, but it must be True or False.")
+
+
+FLAG = FlagRule()
+
+
 def is_whole(x: float) -> bool:
     return isinstance(x, int) or x.is_integer()
 
@@ -67,8 +82,10 @@ def alternatives(hint: object) -> tuple[object, ...]:
 
 
 def rule_in(hint: object) -> AbstractRule | None:
-    """The rule that an annotation holds, also in a union such as `Positive | None`."""
+    """The rule that an annotation holds, also in a union such as `Positive | None`. Plain `bool` is one: True or False."""
     for one in alternatives(hint):
+        if one is bool:
+            return FLAG
         if get_origin(one) is Annotated:
             rules = [extra for extra in get_args(one)[1:] if isinstance(extra, AbstractRule)]
             if rules:

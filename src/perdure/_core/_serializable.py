@@ -19,7 +19,7 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, SupportsIndex, TypeVar
 
 import equinox as eqx
 import jax
@@ -33,6 +33,7 @@ from ._finite import check_finite
 from ._history import NOBODY, has_history, leaf_nodes, packages_of, upgraded
 from ._json import dumps_json, loads_json
 from ._leaves import check_leaf, describe_leaf, is_stored, leaf_from_numpy, leaf_to_numpy, leaves_with_paths
+from ._rebuild import describe_to_save, rebuild
 from ._registry import register_if_free
 
 S = TypeVar("S")  # not typing.Self, which beartype takes only on classes it decorates itself
@@ -60,6 +61,15 @@ def _pack(module: Any) -> bytes:
     body.write(text + _FOOTER.pack(len(text), number, _MAGIC))
     body.write(hashlib.sha256(body.getbuffer()).digest())
     return body.getvalue()
+
+
+def _unpickled(cls: type[S], data: bytes) -> S:
+    """The module whose content a pickle holds. `cls` is there so that the pickle imports, and so registers, it."""
+    content = _check(data)
+    module = rebuild(content.description, _read_arrays(content), root=_root(cls), written_by=content.written_by)
+    if type(module) is not cls:
+        raise FileFormatError(f"the pickle says {cls.__name__}, but what it holds is of {type(module).__name__}.")
+    return module
 
 
 def _read(path: Path) -> bytes:
@@ -213,6 +223,14 @@ class Serializable(eqx.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         register_if_free(cls)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Pickled, and copied, as the content of an `.eqx` file, without code; what such a file cannot hold, as Python does."""
+        try:
+            describe_to_save(self)
+            return _unpickled, (type(self), _pack(self))
+        except (TypeError, ValueError):  # a class that is not registered, a function without a name, a traced value
+            return super().__reduce_ex__(protocol)
 
     def serialize(self, path: str | Path, *, allow_nonfinite: bool = False) -> None:
         """Save to `path`, to which `.eqx` is added if missing. A file that was there is replaced in one step.

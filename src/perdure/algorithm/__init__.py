@@ -19,6 +19,7 @@ from perdure._core import (
 from ._a2c import A2C as A2C
 from ._base import AbstractAlgorithm as AbstractAlgorithm
 from ._buffer import Buffer as Buffer
+from ._carry_over import CarriedOver as CarriedOver, carry_over as carry_over
 from ._catalogue import (
     load_installed_algorithms as load_installed_algorithms,
     name_of_algorithm as name_of_algorithm,
@@ -54,6 +55,7 @@ from ._math import (
     value_of as value_of,
     with_parameters as with_parameters,
 )
+from ._names import unknown_setting as unknown_setting
 from ._off_policy import AbstractLearner as AbstractLearner, AbstractOffPolicy as AbstractOffPolicy
 from ._on_policy import AbstractOnPolicy as AbstractOnPolicy
 from ._ppo import PPO as PPO

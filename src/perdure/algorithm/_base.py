@@ -1,5 +1,6 @@
 """What every algorithm offers: its role and name, `init`, `run`, `learn`."""
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar, cast
@@ -16,11 +17,12 @@ from perdure.policy import AbstractPolicy
 
 from ._drive import drive
 from ._host import init_on_host, resume_on_host, warm_up_on_host
+from ._names import unknown_setting
 from ._native import init_compiled, warm_up_compiled
 from ._role import PolicyRole
 from ._rollout import Behavior, Transition, collect
 from ._schedule import last_iteration, warn_past_end
-from ._training import Metrics, State
+from ._training import Metrics, State, steps_ahead
 
 Policy = TypeVar("Policy", bound=AbstractPolicy)
 
@@ -36,6 +38,13 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
 
     num_envs: eqx.AbstractVar[int]
     num_steps: eqx.AbstractVar[int]  # of each environment in one iteration
+
+    def __new__(cls, *_: object, **settings: object) -> "AbstractAlgorithm[State]":
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name, value in settings.items():
+            if name not in known:
+                raise TypeError(unknown_setting(cls.__name__, name, value, known))
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         check_settings(self)  # here, so that every `__check_init__` may trust each field to be in its range
@@ -103,8 +112,8 @@ class AbstractAlgorithm(eqx.Module, Generic[State]):
         return state, {**metrics, **episodes}
 
     def steps_taken(self, state: State) -> int:
-        """Environment steps since `init`, all environments together."""
-        return self.steps_before_learning + int(state.iteration) * self.steps_per_iteration
+        """Environment steps since `init`, all environments together, also where settings have changed since."""
+        return self.steps_before_learning + int(state.iteration) * self.steps_per_iteration + steps_ahead(state)
 
     def run(
         self,

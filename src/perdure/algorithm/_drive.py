@@ -21,7 +21,7 @@ from ._host import run_on_host
 from ._interrupt import catch_signals
 from ._listener import Listener, summary
 from ._native import CHUNK, run_compiled
-from ._training import State, Trains
+from ._training import State, Trains, steps_ahead
 from ._watch import check_chunk, check_state
 
 CHUNK_SECONDS = 0.25  # how long a call should take, so that a progress bar moves and Ctrl-C is noticed
@@ -57,10 +57,11 @@ def drive(
     """
     began = time.perf_counter()
     first = at = int(state.iteration)
+    steps_before = algorithm.steps_before_learning + steps_ahead(state)
     state = owned(state)
 
     def steps_at(iteration: int) -> int:
-        return algorithm.steps_before_learning + iteration * algorithm.steps_per_iteration
+        return steps_before + iteration * algorithm.steps_per_iteration
 
     def record_of(metrics: dict[str, float], ended: np.ndarray, speed: float) -> Record:
         elapsed = time.perf_counter() - began

@@ -11,7 +11,7 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from perdure._core import NonNegativeInt, Positive, PositiveInt, UnitInterval, register
+from perdure._core import NonNegativeInt, Positive, PositiveInt, UnitInterval, added, register
 from perdure.env import AbstractEnv
 from perdure.policy import AbstractPolicy, is_stateful, update_normalizer
 
@@ -40,7 +40,7 @@ Learner = TypeVar("Learner", bound=AbstractLearner)
 Policy = TypeVar("Policy", bound=AbstractPolicy)  # of the algorithm's role
 
 
-@register(name="algorithm.OffPolicyState")
+@register(name="algorithm.OffPolicyState", upgrades=[added(steps_ahead=jnp.zeros((), jnp.int32))])
 class OffPolicyState(eqx.Module, Generic[Learner]):
     """Everything training needs."""
 
@@ -52,6 +52,7 @@ class OffPolicyState(eqx.Module, Generic[Learner]):
     reward_scale: RewardScale | None  # None unless rewards are normalised
     key: Key[Array, ""]
     iteration: Int[Array, ""]
+    steps_ahead: Int[Array, ""]  # environment steps made beyond those iterations, under settings of before
 
     @property
     def policy(self) -> AbstractPolicy:
@@ -166,8 +167,8 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState[Learner]], Generic[Lear
         buffer = Buffer.empty(jax.eval_shape(block), max(self.capacity, self.window_length(policy) * self.num_envs))
         priorities = Priorities.empty(buffer) if self.priority_exponent > 0 else None
         reward_scale = RewardScale(self.num_envs) if self.normalize_reward else None
-        iteration = jnp.zeros((), jnp.int32)
-        return OffPolicyState(env, learner, buffer, priorities, rollout, reward_scale, key, iteration)
+        none = jnp.zeros((), jnp.int32)
+        return OffPolicyState(env, learner, buffer, priorities, rollout, reward_scale, key, none, none)
 
     def behavior(self, state: OffPolicyState[Learner]) -> Behavior:
         return self.explore(state.learner, state.iteration)
@@ -182,8 +183,8 @@ class AbstractOffPolicy(AbstractAlgorithm[OffPolicyState[Learner]], Generic[Lear
         observations, learner = flatten(transitions.observation), state.learner
         policy, critics = (update_normalizer(module, observations) for module in (learner.policy, learner.critics))
         learner = dataclasses.replace(learner, policy=policy, critics=critics)
-        return OffPolicyState(
-            state.env, learner, buffer, priorities, state.rollout, reward_scale, state.key, state.iteration
+        return dataclasses.replace(
+            state, learner=learner, buffer=buffer, priorities=priorities, reward_scale=reward_scale
         )
 
     def draw(

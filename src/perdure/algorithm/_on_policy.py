@@ -1,5 +1,6 @@
 """The on-policy loop: collect a rollout, estimate advantages, learn from minibatches of it. Losses live elsewhere."""
 
+import dataclasses
 import math
 from abc import abstractmethod
 from typing import ClassVar, cast
@@ -11,7 +12,7 @@ import optax
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from perdure._core import register, select, split_trainable
+from perdure._core import added, register, select, split_trainable
 from perdure.env import AbstractEnv
 from perdure.policy import AbstractActorCriticPolicy, AbstractPolicy, held_noise, is_stateful, update_normalizer
 
@@ -26,7 +27,7 @@ from ._schedule import falling
 from ._shuffle import permutation
 
 
-@register(name="algorithm.OnPolicyState")
+@register(name="algorithm.OnPolicyState", upgrades=[added(steps_ahead=jnp.zeros((), jnp.int32))])
 class OnPolicyState(eqx.Module):
     """Everything training needs."""
 
@@ -37,6 +38,7 @@ class OnPolicyState(eqx.Module):
     reward_scale: RewardScale | None  # None unless rewards are normalised
     key: Key[Array, ""]
     iteration: Int[Array, ""]
+    steps_ahead: Int[Array, ""]  # environment steps made beyond those iterations, under settings of before
 
 
 class Learning(eqx.Module):
@@ -110,6 +112,7 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
             reward_scale,
             key,
             jnp.zeros((), jnp.int32),
+            jnp.zeros((), jnp.int32),
         )
 
     def behavior(self, state: OnPolicyState) -> Behavior:
@@ -137,8 +140,8 @@ class AbstractOnPolicy(AbstractAlgorithm[OnPolicyState]):
         batch = self.to_batch(policy, transitions)
         policy, optimizer_state, metrics = self.fit(policy, state.optimizer_state, batch, state.iteration, key=key)
         policy = update_normalizer(policy, flatten(transitions.observation))  # after learning: ratios start at one
-        rollout, key_next, iteration = state.rollout, state.key, state.iteration + 1
-        return OnPolicyState(state.env, policy, optimizer_state, rollout, reward_scale, key_next, iteration), metrics
+        learned = {"policy": policy, "optimizer_state": optimizer_state, "reward_scale": reward_scale}
+        return dataclasses.replace(state, **learned, iteration=state.iteration + 1), metrics
 
     def to_batch(self, policy: AbstractActorCriticPolicy, t: Transition) -> RolloutBatch:
         """Advantages and value targets, with one leading axis of what a minibatch is made of.

@@ -33,6 +33,11 @@ class TrainState(Protocol):
 State = TypeVar("State", bound=TrainState)
 
 
+def steps_ahead(state: TrainState) -> int:
+    """Environment steps that `state` has made beyond those of its iterations, see `_carry_over`; 0 in states without."""
+    return int(getattr(state, "steps_ahead", 0))
+
+
 @runtime_checkable
 class Trains(Protocol[State]):
     """An algorithm as the loops see it; what each member means is said at `AbstractAlgorithm`."""

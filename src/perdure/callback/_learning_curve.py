@@ -27,7 +27,8 @@ class LearningCurve(AbstractCallback):
 
     def on_start(self, record: Record) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        before = rows_of(self.path) if record.iteration and self.path.exists() else []
+        goes_on = record.step > record.algorithm.steps_before_learning
+        before = rows_of(self.path) if goes_on and self.path.exists() else []
         before = [row for row in before if int(row["step"]) <= record.step]
         self._seconds_before = float(before[-1]["seconds"]) if before else 0.0
         self._file = open(self.path, "w", newline="")  # noqa: SIM115 - closed in on_end

@@ -182,7 +182,7 @@ def where(env: HostEnv) -> dict[str, Any]:
         return env.state()
     except NotSavable as error:
         warnings.warn(f"{env.name} cannot be saved, so its episodes begin anew on resuming: {error}.", stacklevel=5)
-        return {"unknown": str(error)}
+        return {"unknown": str(error), "making": env.making}
 
 
 def write(directory: str | Path, contents: Contents, *, config: bool, force: bool) -> None:

@@ -12,7 +12,7 @@ from jax import random as jr
 from jaxtyping import Array, Bool, PyTree
 
 from perdure._core import check_counts
-from perdure.algorithm import AbstractAlgorithm
+from perdure.algorithm import AbstractAlgorithm, unknown_setting
 from perdure.callback import AbstractCallback, ConsoleTable, ProgressBar
 from perdure.env.adapter import HostEnv
 from perdure.policy import AbstractBodyRecord, AbstractPolicy
@@ -46,12 +46,16 @@ class Agent(AbstractAgent):
         total_timesteps: int | None = None,
         callbacks: Sequence[AbstractCallback] | None = None,
         max_episode_steps: int = 1000,
+        fresh: bool = False,
         **settings: Any,
     ) -> Self:
         """Train for `num_episodes`, or for `total_timesteps` environment steps if that is given, and return itself.
 
-        A second call goes on where the first one ended, on the same environment to the bit; another `env` begins a new
-        training of the same policy. What an algorithm takes before it learns (`steps_before_learning`) is not counted.
+        A second call, also after `load`, goes on where the first one ended: to the bit on the same environment, that is one
+        made of the same classes with the same settings, whichever object it is. In another environment, in another number
+        of them, or with other settings, all is kept that fits (policy, critics, optimisers, counters, statistics, the replay
+        buffer), and a warning says in one line what was kept and what begins anew. Steps are counted as they happen. What
+        an algorithm takes before it learns (`steps_before_learning`) is not counted.
 
         Args:
             env: An environment of ours or of Gymnasium (one or a vector), or its name; by default that of the constructor.
@@ -61,6 +65,7 @@ class Agent(AbstractAgent):
             callbacks: Besides a table, or a progress bar where `total_timesteps` is given; `()` for silence. One of your own
                 of these two kinds takes its place.
             max_episode_steps: Steps at which an episode is truncated.
+            fresh: Begin a new training of the policy as it is.
             settings: Of the algorithm, from here on: `discount=0.9`.
 
         Raises: ValueError for settings that the algorithm does not have or refuses, or without any environment.
@@ -83,6 +88,7 @@ class Agent(AbstractAgent):
             callbacks=callbacks,
             max_episode_steps=max_episode_steps,
             settings=settings,
+            fresh=fresh,
         )
 
     def predict(
@@ -101,7 +107,8 @@ class Agent(AbstractAgent):
         normalised action of a deterministic one with normal noise of deviation `exploration_noise` (by default that of the
         algorithm).
 
-        Raises: ValueError for an observation of another shape.
+        Raises: ValueError for an observation of another shape, and, naming the entry, for one that is not finite or that the
+        space does not hold: a float image where pixels are whole numbers, 3.7 where there are choices.
         """
         if exploration_noise is None:
             exploration_noise = getattr(self.algorithm, "exploration_noise", 0.1)
@@ -142,6 +149,10 @@ class AlgorithmAgent(Agent):
         **settings: Any,
     ):
         given = env
+        known = inspect.signature(type(self)).parameters
+        for name, value in settings.items():
+            if name not in known:
+                raise TypeError(unknown_setting(type(self).__name__, name, value, known))
         algorithm = self.algorithm_class(**settings)
         env = as_env(env, num_envs=algorithm.num_envs)
         if isinstance(env, HostEnv):
@@ -151,6 +162,22 @@ class AlgorithmAgent(Agent):
             key = jr.fold_in(jr.key(seed), 1)
             policy = new_policy(self.algorithm_class, policy, env, key=key, **(policy_settings or {}))
         super().__init__(algorithm, policy, env=given, seed=seed, device=device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its algorithm, from which another process makes the same class anew."""
+        cls = type(self)
+        if cls is agent_class(cls.algorithm_class):
+            return _blank, (cls.algorithm_class,), self.__getstate__()
+        return _blank_of, (cls,), self.__getstate__()
+
+
+def _blank_of(cls: type[AlgorithmAgent]) -> AlgorithmAgent:
+    """For a pickle, which sets its state."""
+    return cls.__new__(cls)
+
+
+def _blank(algorithm: type[AbstractAlgorithm]) -> AlgorithmAgent:
+    return _blank_of(agent_class(algorithm))
 
 
 @functools.cache

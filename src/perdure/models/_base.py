@@ -1,14 +1,11 @@
 """What all agents share: one object for an algorithm, its policy, and the training state."""
 
-import dataclasses
-import difflib
-import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,17 +13,21 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Key, PyTree
 
 import perdure.export
-from perdure.algorithm import AbstractAlgorithm, AbstractOnPolicy, TrainState
+from perdure.algorithm import AbstractAlgorithm, TrainState, carry_over
 from perdure.callback import AbstractCallback
 from perdure.checkpoint import load, put_back, save
 from perdure.env import AbstractEnv
-from perdure.env.adapter import HostEnv, as_tree
+from perdure.env.adapter import HostEnv
 from perdure.evaluation import ReturnSummary, evaluate, summarize
-from perdure.policy import AbstractPolicy, HasSpaces, is_stateful
+from perdure.policy import AbstractPolicy, HasSpaces
+from perdure.space import exact_value
 from perdure.utils import set_device
 
 from ._act import act
 from ._environment import as_env
+from ._pickled import Given, files_of, load_files
+from ._same_task import is_same_task, standing
+from ._settings import with_settings
 
 Self = TypeVar("Self", bound="AbstractAgent")  # typing's own is refused by run-time type checkers
 Untrained = Callable[[HasSpaces | None], AbstractPolicy]  # a policy for an environment, or for none that is known yet
@@ -59,7 +60,7 @@ class AbstractAgent(ABC):
         if isinstance(device, str):
             set_device(device)
         self.algorithm = algorithm
-        self._untrained: Untrained = (lambda _: policy) if isinstance(policy, AbstractPolicy) else policy
+        self._untrained: Untrained = Given(policy) if isinstance(policy, AbstractPolicy) else policy
         self._env = env  # as it was given
         self._training_env: AbstractEnv | HostEnv | None = None  # what `training_state` is of
         self.training_state: TrainState | None = None  # None before the first training
@@ -94,21 +95,24 @@ class AbstractAgent(ABC):
         callbacks: Sequence[AbstractCallback],
         max_episode_steps: int,
         settings: Mapping[str, object],
+        fresh: bool = False,
     ) -> Self:
         """Train for `total_timesteps` environment steps, or for `num_episodes` if that is None.
 
-        A second call goes on where the first one ended, on the same environment to the bit; another `env` begins a new
-        training of the same policy. What an algorithm takes before it learns (`steps_before_learning`) is not counted.
+        What an algorithm takes before it learns (`steps_before_learning`) is not counted.
 
         Raises: ValueError for settings that the algorithm does not have or refuses, or without any environment.
         """
-        ready = self._ready_env(env, max_episode_steps)
+        ready, is_same = self._ready_env(env, max_episode_steps, settings)
         policy = self._untrained(ready) if self.training_state is None else self.policy
-        self.algorithm = self._with_settings(policy, ready, batch_size, settings)
+        before, self.algorithm = self.algorithm, with_settings(self.algorithm, policy, ready, batch_size, settings)
         host = ready if isinstance(ready, HostEnv) else None
-        if self.training_state is None or self._training_env is not ready:
+        if self.training_state is None or fresh:
             self.training_state = self.algorithm.init(ready, policy, key=self._next_key())
-        elif self._needs_refill:
+            self._needs_refill = False
+        elif not is_same or before != self.algorithm:
+            self._carry_over(before, self.training_state, ready, is_same)
+        if self._needs_refill:
             self.training_state = self.algorithm.refill(self.training_state, env=host)
         self._training_env, self._needs_refill = ready, False
         steps, episodes = (
@@ -119,52 +123,49 @@ class AbstractAgent(ABC):
         )
         return self
 
-    def _ready_env(self, env: object, max_episode_steps: int) -> AbstractEnv | HostEnv:
-        """The environment to train on: the one of the training under way, if `env` is that one."""
+    def _carry_over(
+        self, before: AbstractAlgorithm, state: TrainState, env: AbstractEnv | HostEnv, is_same: bool
+    ) -> None:
+        """Go on with the settings of now and in `env`, and say what of the training could not go along."""
+        has_buffer, key = not self._needs_refill, self._next_key()
+        carried = carry_over(before, self.algorithm, state, env, same_env=is_same, has_buffer=has_buffer, key=key)
+        self.training_state, self._needs_refill = carried.state, carried.needs_refill
+        if is_same and not carried.begun_anew:
+            return
+        why = "These settings need other arrays" if is_same else f"{env.name} is not as the {state.env.name} trained on"
+        anew = ", ".join(carried.begun_anew or ["its episodes alone"])
+        warnings.warn(
+            f"{why}, so training goes on with what fits: {', '.join(carried.kept)}. Begun anew: {anew}. "
+            "To begin a new training: train(..., fresh=True).",
+            stacklevel=4,
+        )
+
+    def _ready_env(
+        self, env: object, max_episode_steps: int, settings: Mapping[str, object]
+    ) -> tuple[AbstractEnv | HostEnv, bool]:
+        """The environment to train on, and whether it is the one of the training under way, by what it is made of."""
         if env is None:
             env = self._env
         if env is None:
             raise ValueError(f"{type(self).__name__} has no environment to train on. Give one: train(env).")
         same = env is self._env or (isinstance(env, str) and env == self._env)
-        if self._training_env is not None and same:
-            return self._training_env
-        self._env, ready = env, as_env(env, max_episode_steps)
-        if self.training_state is not None and self._training_env is None:  # loaded: the state knows its environment
-            if isinstance(ready, HostEnv):
-                ready.reset(seed=0)
-            if eqx.tree_equal(ready.spec if isinstance(ready, HostEnv) else ready, self.training_state.env):
-                self._training_env = ready
-                if isinstance(ready, HostEnv):
-                    put_back(ready, self._host)
-        return ready
-
-    def _with_settings(
-        self,
-        policy: AbstractPolicy,
-        env: AbstractEnv | HostEnv,
-        batch_size: int | None,
-        settings: Mapping[str, object],
-    ) -> AbstractAlgorithm:
-        """The algorithm with these settings, and with as many environments as there are."""
-        algorithm, changes = self.algorithm, dict[str, Any](settings)
-        fields = [field.name for field in dataclasses.fields(algorithm)]
-        if unknown := sorted(changes.keys() - set(fields)):
-            close = difflib.get_close_matches(unknown[0], [*fields, "num_episodes", "max_episode_steps"], n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            raise ValueError(
-                f"{unknown[0]}={changes[unknown[0]]}, but {type(algorithm).__name__} has no {unknown[0]}.{hint}"
-            )
-        num_envs = env.num_envs if isinstance(env, HostEnv) else algorithm.num_envs
-        changes["num_envs"] = num_envs
-        if isinstance(algorithm, AbstractOnPolicy):
-            minibatches = algorithm.num_minibatches
-            if "num_minibatches" in fields and is_stateful(policy):
-                minibatches = changes["num_minibatches"] = math.gcd(minibatches, num_envs)
-            if batch_size is not None:
-                changes["num_steps"] = max(batch_size * minibatches // num_envs, 1)
-        elif batch_size is not None:
-            changes["batch_size"] = batch_size
-        return dataclasses.replace(algorithm, **changes)
+        state, now = self.training_state, self._training_env
+        wanted = settings.get("num_envs")
+        num_envs = wanted if isinstance(wanted, int) else 1 if state is None else self.algorithm.num_envs
+        if same and now is not None and (isinstance(now, AbstractEnv) or num_envs == now.num_envs):
+            return now, True
+        self._env, ready = env, as_env(env, max_episode_steps, num_envs=num_envs)
+        if state is None:
+            return ready, False
+        if isinstance(now, HostEnv):
+            self._host = standing(now)
+        if isinstance(ready, HostEnv) and ready.observation is None:
+            ready.reset(seed=0)  # tells whether there are action masks
+        if not is_same_task(ready, now if isinstance(now, AbstractEnv) else state.env, self._host):
+            return ready, False
+        if isinstance(ready, HostEnv) and ready.num_envs == self.algorithm.num_envs:
+            put_back(ready, self._host)
+        return ready, True
 
     def _act(
         self,
@@ -177,14 +178,11 @@ class AbstractAgent(ABC):
     ) -> tuple[PyTree, PyTree]:
         """`(action, policy_state)` for one observation as the environment gives it, or for a batch with one leading axis.
 
-        Raises: ValueError for an observation of another shape.
+        Raises: ValueError for an observation of another shape, and as `perdure.space.exact_value`.
         """
         policy = self.policy
         like = jax.eval_shape(policy.observation_space.canonical)
-        try:
-            given = as_tree(policy.observation_space, observation)
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"{observation!r} is no observation of {policy.observation_space}: {error!r}") from error
+        given = exact_value(policy.observation_space, observation)
         shapes = [x.shape for x in jax.tree.leaves(given)]
         ours = [leaf.shape for leaf in jax.tree.leaves(like)]
         is_batch = shapes != ours
@@ -262,6 +260,28 @@ class AbstractAgent(ABC):
         if found.state is not None and not hasattr(found.state.env, "task"):
             agent._env = agent._training_env = found.state.env
         return agent
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickles and copies: the content of a checkpoint, replay buffer and all, and of a policy's file.
+
+        An environment of Gymnasium's is left out: give it to `train`, which goes on where it stood, see `HostEnv.restore`.
+        """
+        env, training_env = (x if isinstance(x, str | AbstractEnv) else None for x in (self._env, self._training_env))
+        has_buffer = hasattr(self.training_state, "buffer") and not self._needs_refill
+        files = {} if self.training_state is None else files_of(lambda path: self.save(path, buffer=has_buffer))
+        untrained = self._untrained if self.training_state is None else None
+        own = {"algorithm": self.algorithm, "env": env, "training_env": training_env, "untrained": untrained}
+        return {**own, "key": np.asarray(jr.key_data(self._key)), "files": files, "has_buffer": has_buffer}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        env, files = state["training_env"], state["files"]
+        found = load_files(files, buffer=state["has_buffer"], env=env) if files else None
+        policy = state["untrained"] if found is None else found.policy
+        AbstractAgent.__init__(self, state["algorithm"], policy, env=state["env"], seed=0)
+        self._key = jr.wrap_key_data(jnp.asarray(state["key"]))
+        if found is not None:
+            self.training_state, self._needs_refill, self._host = found.state, not found.has_buffer, found.host
+            self._training_env = env
 
     def __repr__(self) -> str:
         steps = 0 if self.training_state is None else self.algorithm.steps_taken(self.training_state)

@@ -5,6 +5,7 @@ doi:10.1038/s42256-020-00237-3).
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
@@ -31,6 +32,13 @@ Self = TypeVar("Self", bound="LiquidAgent")
 class Spaces:
     observation_space: AbstractSpace
     action_space: AbstractSpace
+
+
+def new_liquid_policy(
+    algorithm: type[AbstractAlgorithm], seed: int, n_neurons: int, action_dim: int, env: HasSpaces
+) -> AbstractPolicy:
+    key = jr.fold_in(jr.key(seed), 1)
+    return new_policy(algorithm, "liquid", env, key=key, num_neurons=n_neurons, num_motor=action_dim)
 
 
 class LiquidPolicies:
@@ -84,10 +92,7 @@ class LiquidAgent(AbstractAgent):
                 raise ValueError(f"{name}={value!r}, but it must be a whole number of at least 1.")
         seed = int(np.random.randint(2**31)) if seed is None else seed
 
-        def new(env: HasSpaces) -> AbstractPolicy:
-            key, sizes = jr.fold_in(jr.key(seed), 1), {"num_neurons": n_neurons, "num_motor": action_dim}
-            return new_policy(type(algorithm), "liquid", env, key=key, **sizes)
-
+        new = functools.partial(new_liquid_policy, type(algorithm), seed, n_neurons, action_dim)
         spaces = Spaces(Box(-np.inf, np.inf, (state_dim,)), Box(-1, 1, (action_dim,)))
         super().__init__(algorithm, LiquidPolicies(type(self).__name__, new, spaces), seed=seed, device=device)
 
@@ -105,6 +110,7 @@ class LiquidAgent(AbstractAgent):
         noise_scale: float | None = None,
         gamma: float | None = None,
         tau: float | None = None,
+        fresh: bool = False,
     ) -> Self:
         """Train for `n_episodes`, or for `total_timesteps` environment steps if that is given, and return itself.
 
@@ -122,6 +128,7 @@ class LiquidAgent(AbstractAgent):
             noise_scale: `exploration_noise` of the algorithm.
             gamma: `discount` of the algorithm.
             tau: `tau` of the algorithm.
+            fresh: Begin a new training of the policy as it is.
 
         Raises: ValueError for settings that the algorithm does not have or refuses, or without any environment.
         """
@@ -138,6 +145,7 @@ class LiquidAgent(AbstractAgent):
             callbacks=callbacks,
             max_episode_steps=max_steps,
             settings={name: value for name, value in settings.items() if value is not None},
+            fresh=fresh,
         )
 
     def predict(

@@ -57,12 +57,19 @@ class AbstractPolicy(Serializable, Generic[StateType, ActType, ObsType, MaskType
     def reset(self, *, key: Key[Array, ""]) -> StateType:
         """The policy state at the start of an episode."""
 
-    def get_parameters(self) -> dict[str, np.ndarray]:
-        """What is learned: numpy arrays of your own, by their place, such as `actor.layers.0.weight`."""
-        return parameters_of(self)
+    def get_parameters(self, *, statistics: bool = False) -> dict[str, np.ndarray]:
+        """What is learned: numpy arrays of your own, by their place, such as `actor.layers.0.weight`.
+
+        Only what an optimiser moves: the running statistics of a normaliser (`body.normalizer.mean`, ...) and other constants are
+        no part of it unless `statistics`. A policy is complete in a file, see `perdure.checkpoint.save_policy`.
+        """
+        return parameters_of(self, statistics=statistics)
 
     def set_parameters(self: P, parameters: Mapping[str, ArrayLike]) -> P:
         """The policy with these values for all that `get_parameters` names; this one stays as it is.
+
+        With the statistics of `get_parameters(statistics=True)` these are set too; without them a normaliser keeps its own,
+        so the policy acts as the one they came from only where it has seen the same.
 
         Raises: ValueError for a name too many or too few, another shape, or numbers that are not finite.
         """

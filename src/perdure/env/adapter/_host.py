@@ -18,7 +18,7 @@ from perdure._core import Action, FileFormatError, NonFiniteError, Observation, 
 from perdure.space import AbstractSpace, Box, Dict, MultiBinary, Tuple, from_gymnasium
 
 from .._base import AbstractEnv, State, TimeStep
-from ._host_state import decode, encode, restore, state_of
+from ._host_state import decode, encode, making_of, restore, state_of
 
 
 class HostStep(NamedTuple):
@@ -113,6 +113,14 @@ class HostEnv:
         """What stands for this environment in a training state."""
         return HostSpec(self.name, self.observation_space, self.action_space, self.action_mask is not None)
 
+    @property
+    def making(self) -> list[str]:
+        """What one of the environments is made of: classes and specifications with their settings, outermost first.
+
+        Environments in other processes are known by what their vector says of them.
+        """
+        return making_of(self.envs)
+
     def reset(self, *, seed: int | None = None) -> Observation:
         """The first observations of new episodes. Environment `i` is seeded with `seed + i`."""
         observation, info = self.envs.reset(seed=seed)
@@ -168,11 +176,11 @@ class HostEnv:
         Raises: NotSavable (a TypeError) naming the attribute that cannot be saved, such as the pipe to another process.
         """
         own = self.observation, self.action_mask, self._resetting
-        return {"environment": state_of(self.envs), "own": encode(own)}
+        return {"environment": state_of(self.envs), "own": encode(own), "making": self.making}
 
     def restore(self, saved: object) -> None:
         """Put the environments where `state` found others. Raises: FileFormatError if those were of another making."""
-        if not isinstance(saved, dict) or saved.keys() != {"environment", "own"}:
+        if not isinstance(saved, dict) or saved.keys() - {"making"} != {"environment", "own"}:
             raise FileFormatError("the saved environment is no 'environment' and 'own'.")
         own = decode(saved["own"], None)
         restore(self.envs, saved["environment"])

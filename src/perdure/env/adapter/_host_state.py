@@ -9,8 +9,9 @@ on, so with one of those there is no state.
 import base64
 import collections
 import enum
+import json
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ _CONSTANT_MODULES = (
     "pygame",
 )
 _INNER = ("env", "envs", "vec_env")  # attributes that hold the next object of the chain
+_NO_PART_OF_THE_TASK = ("render_mode", "num_envs", "vectorization_mode")  # among the settings of an environment
 _DRAWN = ("screen", "clock", "surf", "isopen")  # only of pictures, by Gymnasium's habit
 
 
@@ -63,6 +65,37 @@ def chain(env: object) -> Iterator[object]:
         inner = vars(env).get(name)
         for one in inner if isinstance(inner, list | tuple) else [] if inner is None else [inner]:
             yield from chain(one)
+
+
+def making_of(env: object) -> list[str]:
+    """What one environment of a vector is made of, a line for each object: its class, and the settings it was made with.
+
+    Settings are those that Gymnasium recorded: keyword arguments of `gymnasium.make` and of wrappers.
+    """
+    one: object = env
+    parts = []
+    while one is not None:
+        inner = next((found for name in _INNER if (found := vars(one).get(name))), None)
+        is_vector = isinstance(inner, list | tuple) or hasattr(one, "num_envs")
+        if not is_vector or inner is None:
+            spec = getattr(one, "spec", None)
+            recorded = getattr(one, "_saved_kwargs", None) or (getattr(spec, "kwargs", None) if inner is None else None)
+            parts.append(" ".join([name_of(one), *([str(spec.id)] if spec is not None else []), *told(recorded or {})]))
+        one = inner[0] if isinstance(inner, list | tuple) else inner
+    return parts
+
+
+def told(settings: Mapping[str, object]) -> list[str]:
+    """Settings as text, in alphabetical order; what has no text of its own, by its class."""
+    lines = []
+    for name, value in sorted((name, value) for name, value in settings.items() if name not in _NO_PART_OF_THE_TASK):
+        try:
+            text = json.dumps(encode(value), sort_keys=True)
+        except NotSavable:
+            own_name = getattr(value, "__qualname__", None)
+            text = f"{value.__module__}.{own_name}" if own_name else name_of(value)
+        lines.append(f"{name}={text}")
+    return lines
 
 
 def name_of(one: object) -> str:
