@@ -101,7 +101,9 @@ class Runner:
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
         said = lines[-1][:500] if lines else f"exit code {self.process.returncode}"
-        return "".join(letter if letter.isprintable() else "?" for letter in said)  # names of a stranger may be among it
+        return "".join(
+            letter if letter.isprintable() else "?" for letter in said
+        )  # names of a stranger may be among it
 
     def close(self) -> None:
         """Stop the process if it still waits for work."""
