@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
 pytest.importorskip("sb3_contrib", reason="needs sb3-contrib")
 
+from perdure._core import FileFormatError
 from perdure.importer import read_sb3
 from perdure.policy import AbstractActorCriticPolicy
 from perdure.space import Box, MultiBinary
