@@ -140,7 +140,7 @@ def test_ppo_learns_cartpole_in_processes_of_their_own():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("task", "steps", "least"), [("Pendulum-v1", 8_000, -250), ("InvertedPendulum-v5", 10_000, 50)]
+    ("task", "steps", "least"), [("Pendulum-v1", 10_000, -250), ("InvertedPendulum-v5", 10_000, 50)]
 )
 def test_sac_learns_on_a_host_environment(task, steps, least):
     if task == "InvertedPendulum-v5":

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from jax import random as jr
 
-from perdure._core import dumps_json, leaf_to_numpy, sha256
+from perdure._core import dumps_json, leaf_to_numpy, packages_of, sha256
+from perdure._core._history import has_history
 from perdure.checkpoint._directory import Contents, pack
 from perdure.checkpoint._metadata import FILES, METADATA, read
 from perdure.checkpoint._tensors import lay_out
@@ -142,7 +143,8 @@ def signed_policy(description: Any, tensors: Mapping[str, np.ndarray], **more: s
 
 def signed_eqx(description: Any, leaves: bytes = b"") -> bytes:
     """An `.eqx` file with right digests, whatever it holds."""
-    text = dumps_json(description)
+    number = 2 if has_history(description) else 1
+    text = dumps_json([description, packages_of(description)] if number == 2 else description)
     start = bytes.fromhex(sha256(dumps_json([1, description]))) + leaves + text
-    start += struct.pack("<QI8s", len(text), 1, b"PERDURE\n")
+    start += struct.pack("<QI8s", len(text), number, b"PERDURE\n")
     return start + hashlib.sha256(start).digest()

@@ -47,7 +47,7 @@ def upgraded(
     Raises: FileFormatError for a version that is later than today's, with what to install, or fields that are not those of
     the version.
     """
-    if _is_current(description):
+    if is_current(description):
         return description, arrays
     moved: dict[str, np.ndarray] = {}
     try:
@@ -102,14 +102,14 @@ def _are_pairs(pairs: list) -> bool:
     return named and len({pair[0] for pair in pairs}) == len(pairs)
 
 
-def _is_current(node: Any) -> bool:
+def is_current(node: Any) -> bool:
     """True if every class in a description is of the version of today."""
     if isinstance(node, list):
-        return all(map(_is_current, node))
+        return all(map(is_current, node))
     if not isinstance(node, dict):
         return True
     same = not isinstance(node.get("class"), str) or node.get("version", 1) == version_of(node["class"])
-    return same and all(map(_is_current, node.values()))
+    return same and all(map(is_current, node.values()))
 
 
 def _inside(node: Any, path: tuple[str, ...], change: Callable[[Any, tuple[str, ...]], Any]) -> Any:

@@ -30,7 +30,7 @@ from ._differences import differences
 from ._errors import FileFormatError, FingerprintError
 from ._files import atomic_write, open_regular, with_suffix
 from ._finite import check_finite
-from ._history import NOBODY, has_history, leaf_nodes, packages_of, upgraded
+from ._history import NOBODY, has_history, is_current, leaf_nodes, packages_of, upgraded
 from ._json import dumps_json, loads_json
 from ._leaves import check_leaf, describe_leaf, is_stored, leaf_from_numpy, leaf_to_numpy, leaves_with_paths
 from ._rebuild import describe_to_save, rebuild
@@ -167,13 +167,16 @@ def _fill(skeleton: Any, content: _Content) -> Any:
     """`skeleton`, whose arrays may be `jax.ShapeDtypeStruct`, with the leaves of the file."""
     root = _root(type(skeleton))
     expected, own = describe(skeleton, root=root), content.description
-    description, arrays = upgraded(own, _read_arrays(content), root=root, written_by=content.written_by)
+    description, arrays = own, None
+    if not is_current(own):  # else what differs is told before an array is read
+        description, arrays = upgraded(own, _read_arrays(content), root=root, written_by=content.written_by)
     if fingerprint_of(expected) != fingerprint_of(description):
         lines = "\n  ".join(differences(expected, description, root=root))
         raise FingerprintError(
             f"the file holds another structure than the one it is loaded into:\n  {lines}\n"
             "Pass the constructor arguments it was saved with."
         )
+    arrays = _read_arrays(content) if arrays is None else arrays
     stored = iter([leaf_from_numpy(arrays[path], describe_leaf(leaf)) for path, leaf in leaves_with_paths(skeleton)])
     return jax.tree.map(lambda leaf: next(stored) if is_stored(leaf) else leaf, skeleton)
 
