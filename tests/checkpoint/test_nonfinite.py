@@ -8,6 +8,7 @@ import pytest
 from jax import random as jr
 
 from perdure._core import AbstractConstant, NonFiniteError, nonfinite
+from perdure._core._serializable import _pack
 from perdure.algorithm import PPO
 from perdure.callback import EvalCallback
 from perdure.checkpoint import BackgroundSaver, Retention, checkpoints_in, load, load_policy, save, save_policy
@@ -27,17 +28,24 @@ NAMED = r"'actor\.layers\.1\.weight'\[1, 2\] is "
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
-@pytest.mark.parametrize("suffix", ["safetensors", "eqx"])
-def test_a_policy_that_is_not_finite_is_saved_only_when_asked_for(value, suffix, tmp_path):
-    policy, path = policy_with(value), tmp_path / f"policy.{suffix}"
-    write = policy.serialize if suffix == "eqx" else lambda *args, **kwargs: save_policy(args[0], policy, **kwargs)
-    with pytest.raises(NonFiniteError, match=rf"saving policy\.{suffix}: {NAMED}{value}"):
-        write(path)
+def test_a_policy_that_is_not_finite_is_saved_only_when_asked_for(value, tmp_path):
+    policy, path = policy_with(value), tmp_path / "policy.safetensors"
+    with pytest.raises(NonFiniteError, match=rf"saving policy\.safetensors: {NAMED}{value}"):
+        save_policy(path, policy)
     assert not path.exists()
-    write(path, allow_nonfinite=True)
-    template = (MLPActorCriticPolicy, ENV)
-    arguments = {"hidden_sizes": (4,), "normalize_observation": True, "key": jr.key(1)}
-    found = template[0].deserialize(path, ENV, **arguments) if suffix == "eqx" else load_policy(path)
+    save_policy(path, policy, allow_nonfinite=True)
+    np.testing.assert_array_equal(load_policy(path).actor.layers[1].weight[1, 2], value)
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_an_eqx_file_of_one_is_refused_and_one_of_before_loads(value, tmp_path):
+    policy, path = policy_with(value), tmp_path / "policy.eqx"
+    with pytest.raises(NonFiniteError, match=rf"saving policy\.eqx: {NAMED}{value}.* save_policy"):
+        policy.serialize(path)
+    assert not path.exists()
+    path.write_bytes(_pack(policy))
+    settings = {"hidden_sizes": (4,), "normalize_observation": True, "key": jr.key(1)}
+    found = MLPActorCriticPolicy.deserialize(path, ENV, **settings)
     np.testing.assert_array_equal(found.actor.layers[1].weight[1, 2], value)
 
 

@@ -36,15 +36,17 @@ def first_of(array: np.ndarray, bad: Bool[np.ndarray, "..."]) -> str:
     return f"{list(at) if at else ''} is {array[at]}"
 
 
-def check_finite(tree: PyTree, what: str, *, allow_nonfinite: bool = False) -> None:
-    """Check a policy or module; `what` is about to happen to it: "saving x.safetensors".
+def check_finite(
+    tree: PyTree, what: str, *, allow_nonfinite: bool = False, otherwise: str = "allow_nonfinite=True"
+) -> None:
+    """Check a policy or module; `what` is about to happen to it: "saving x.safetensors". `otherwise` is how to have it anyway.
 
     Raises: NonFiniteError naming the number, unless `allow_nonfinite`.
     """
     if not allow_nonfinite and (found := nonfinite(tree)):
         raise NonFiniteError(
             f"{what}: {found}. Such a policy acts on nothing; take the last finite checkpoint, and look for the step where "
-            "the loss became nan. If it is wanted all the same: allow_nonfinite=True."
+            f"the loss became nan. If it is wanted all the same: {otherwise}."
         )
 
 

@@ -235,15 +235,15 @@ class Serializable(eqx.Module):
         except (TypeError, ValueError):  # a class that is not registered, a function without a name, a traced value
             return super().__reduce_ex__(protocol)
 
-    def serialize(self, path: str | Path, *, allow_nonfinite: bool = False) -> None:
+    def serialize(self, path: str | Path) -> None:
         """Save to `path`, to which `.eqx` is added if missing. A file that was there is replaced in one step.
 
         Raises: TypeError if a field cannot be saved: a function without a registered name, an object of no known kind;
-        NonFiniteError (a ValueError) for a parameter that is not finite, or a constant that is NaN, unless
-        `allow_nonfinite`.
+        NonFiniteError (a ValueError) for a parameter that is not finite, or a constant that is NaN: `save_policy` takes
+        such a one with `allow_nonfinite`.
         """
         path = with_suffix(path, ".eqx")
-        check_finite(self, f"saving {path.name}", allow_nonfinite=allow_nonfinite)
+        check_finite(self, f"saving {path.name}", otherwise="save_policy(path, policy, allow_nonfinite=True)")
         atomic_write(path, _pack(self))
 
     @classmethod
