@@ -14,6 +14,7 @@ from perdure.callback import EvalCallback
 from perdure.checkpoint import BackgroundSaver, Retention, checkpoints_in, load, load_policy, save, save_policy
 from perdure.evaluation import evaluate
 from perdure.policy import MLPActorCriticPolicy
+from perdure.utils import Serializable, register
 from tests.support.callbacks import ALGORITHM, ENV, begin
 
 NAN, INF = float("nan"), float("inf")
@@ -47,6 +48,21 @@ def test_an_eqx_file_of_one_is_refused_and_one_of_before_loads(value, tmp_path):
     settings = {"hidden_sizes": (4,), "normalize_observation": True, "key": jr.key(1)}
     found = MLPActorCriticPolicy.deserialize(path, ENV, **settings)
     np.testing.assert_array_equal(found.actor.layers[1].weight[1, 2], value)
+
+
+def test_a_module_that_is_no_policy_may_hold_what_it_likes(tmp_path):
+    @register(name="test.Table")
+    class Table(Serializable):
+        logits: jax.Array
+
+    table = Table(jnp.array([0.0, -INF]))
+    table.serialize(tmp_path / "table")
+    save_policy(tmp_path / "table", table)
+    assert (
+        Table.deserialize(tmp_path / "table", jnp.zeros(2)).logits[1]
+        == load_policy(tmp_path / "table").logits[1]
+        == -INF
+    )
 
 
 def test_evaluate_refuses_it_unless_asked_for():

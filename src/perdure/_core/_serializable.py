@@ -19,7 +19,7 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, SupportsIndex, TypeVar
+from typing import Any, ClassVar, NamedTuple, SupportsIndex, TypeVar
 
 import equinox as eqx
 import jax
@@ -223,6 +223,8 @@ class Serializable(eqx.Module):
     everything else, that is the class, static fields, shapes, dtypes and functions, at every depth.
     """
 
+    must_be_finite: ClassVar[bool] = False  # whether a module with a parameter that is not finite is refused when saved
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         register_if_free(cls)
@@ -239,11 +241,12 @@ class Serializable(eqx.Module):
         """Save to `path`, to which `.eqx` is added if missing. A file that was there is replaced in one step.
 
         Raises: TypeError if a field cannot be saved: a function without a registered name, an object of no known kind;
-        NonFiniteError (a ValueError) for a parameter that is not finite, or a constant that is NaN: `save_policy` takes
-        such a one with `allow_nonfinite`.
+        NonFiniteError (a ValueError) for a policy with a parameter that is not finite, or a constant that is NaN:
+        `save_policy` takes such a one with `allow_nonfinite`.
         """
         path = with_suffix(path, ".eqx")
-        check_finite(self, f"saving {path.name}", otherwise="save_policy(path, policy, allow_nonfinite=True)")
+        if self.must_be_finite:
+            check_finite(self, f"saving {path.name}", otherwise="save_policy(path, policy, allow_nonfinite=True)")
         atomic_write(path, _pack(self))
 
     @classmethod

@@ -86,7 +86,8 @@ def save_policy(
     NonFiniteError (a ValueError) for a parameter that is not finite, or a constant that is NaN, unless `allow_nonfinite`.
     """
     path = with_suffix(path, ".safetensors")
-    check_finite(policy, f"saving {path.name}", allow_nonfinite=allow_nonfinite)
+    if getattr(policy, "must_be_finite", False):  # a module that is no policy may hold what it likes
+        check_finite(policy, f"saving {path.name}", allow_nonfinite=allow_nonfinite)
     description, fingerprint = describe_to_save(policy)
     tensors = {name: leaf_to_numpy(leaf) for name, leaf in leaves_with_paths(policy)}
     header = {

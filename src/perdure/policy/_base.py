@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -34,6 +34,7 @@ class AbstractPolicy(Serializable, Generic[StateType, ActType, ObsType, MaskType
     own units and bounds. It works on one observation; `jax.vmap` makes batches.
     """
 
+    must_be_finite: ClassVar[bool] = True
     name: eqx.AbstractClassVar[str]
     action_space: eqx.AbstractVar[AbstractSpace]
     observation_space: eqx.AbstractVar[AbstractSpace]
