@@ -88,7 +88,7 @@ def describe_leaf(leaf: Any) -> dict[str, Any]:
     shape = list(np.shape(leaf)) if not hasattr(leaf, "shape") else list(leaf.shape)
     if isinstance(leaf, jax.Array | jax.ShapeDtypeStruct):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            kind, name = "key", _key_implementation(leaf)
+            kind, name = "key", _key_implementation(leaf.dtype)
         else:
             kind, name = "jax", name_of_dtype(leaf.dtype)
     elif isinstance(leaf, np.ndarray | np.generic):
@@ -100,12 +100,13 @@ def describe_leaf(leaf: Any) -> dict[str, Any]:
     return {"leaf": kind, "dtype": name, "shape": shape}
 
 
-def _key_implementation(key: Any) -> str:
+@functools.lru_cache(8)
+def _key_implementation(dtype: Any) -> str:
     # A ShapeDtypeStruct has only the dtype, printed key<fry>; the array has the full name.
     for name in _KEYS:
-        if jax.eval_shape(lambda name=name: jr.key(0, impl=name)).dtype == key.dtype:
+        if jax.eval_shape(lambda name=name: jr.key(0, impl=name)).dtype == dtype:
             return name
-    return str(key.dtype)
+    return str(dtype)
 
 
 def check_leaf(node: Any) -> tuple[np.dtype, tuple[int, ...]]:

@@ -16,6 +16,7 @@ import dataclasses
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -59,6 +60,7 @@ from ._state import (
     MODEL,
     OPTIMIZER,
     TRAINING,
+    Stored,
     Today,
     as_state,
     described,
@@ -161,9 +163,8 @@ def pack(
         "host": None if env is None else where(env),
         "metadata": dict(metadata or {}),
     }
-    head = readable(
-        head, max_values=MOST_VALUES
-    )  # what JSON does not have, or is not read again, is refused before anything is written
+    # What JSON does not have, or is not read again, is refused before anything is written.
+    head = readable(head, max_values=MOST_VALUES)
     words = {
         "algorithm": type(algorithm).__name__,
         "settings": head["settings"],
@@ -232,7 +233,9 @@ def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Che
         if env is None:
             return Checkpoint(algorithm, None, policy, False, head["host"], head["metadata"])
         blank = eqx.filter_eval_shape(algorithm.begin, env, policy, key=jr.key(0))
-        state = as_state(blank, filled(stored(blank), state_of_today(head, files, blank), has_buffer=buffer))
+        form = stored(blank)
+        others = paths_of_both_formats(blank) if head["format"] == FIRST_FORMAT else {}
+        state = as_state(blank, filled(form, state_of_today(head, files, form, others), has_buffer=buffer))
     except FileFormatError as error:
         raise FileFormatError(f"{directory}: {error}") from error
     has_buffer = buffer or not hasattr(state, "buffer")
@@ -280,17 +283,22 @@ def algorithm_in(head: Mapping[str, Any]) -> Any:
         raise FileFormatError(f"the settings of {name} do not fit this version: {str(error)[:400]}") from error
 
 
-def state_of_today(head: Mapping[str, Any], files: Mapping[str, dict[str, Any]], blank: Any = None) -> Today:
+def state_of_today(
+    head: Mapping[str, Any],
+    files: Mapping[str, dict[str, Any]],
+    form: Stored | None = None,
+    others: Mapping[str, str] = MappingProxyType({}),
+) -> Today:
     """What the files say of the training state, brought to the classes of today.
 
-    `blank` is a state of shapes; without it the moments of a parameter that a step has made are what the step gives.
+    `form` is a state of shapes; without it the moments of a parameter that a step has made are what the step gives. `others`
+    are the paths of both formats for optimisers that are not ours (see `described_since`).
     """
     arrays, moments, description = together(files), set(files[OPTIMIZER]), head.get("state")
     if head["format"] == FIRST_FORMAT:
-        others = arrays.keys() - moments
-        description, arrays = described_since(head, arrays, paths_of_both_formats(blank))
-        moments = arrays.keys() - others
-    form = None if blank is None else stored(blank)
+        rest = arrays.keys() - moments
+        description, arrays = described_since(head, arrays, others)
+        moments = arrays.keys() - rest
     return of_today(description, arrays, moments, form, written_by(head))
 
 
@@ -334,8 +342,6 @@ def below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 def paths_of_both_formats(blank: Any) -> dict[str, str]:
     """The path in format 1 -> that in format 2 of each array of an optimiser, as the installed optax has them."""
-    if blank is None:
-        return {}
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype) if is_shape(x) else x, blank)
     first = {id(leaf): path for path, leaf in leaves_with_paths(shapes)}  # each leaf is an object of its own now
     second = leaves_with_paths(stored(shapes).tree)
