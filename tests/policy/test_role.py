@@ -261,3 +261,12 @@ def test_every_kind_of_body_is_known_by_its_word():
         "recurrent": RecurrentBody,
         "liquid": LiquidBody,
     }
+
+
+@pytest.mark.parametrize("body", ["mlp", MLPBody, 3])
+@pytest.mark.parametrize("name", ["body", "critic_body"])
+def test_what_is_no_record_of_a_body_is_refused_by_name(name, body):
+    with pytest.raises(
+        TypeError, match=rf"ActorCriticPolicy: {name} is .*, but a record of a body is wanted, such as MLPBody"
+    ):
+        ActorCriticPolicy(Spaces(VECTOR, FORCE), **{name: body}, key=jr.key(0))

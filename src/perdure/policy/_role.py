@@ -67,13 +67,18 @@ class RoleType(type):
             )
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls.record is None:
-            return super().__call__(*args, **kwargs)  # what `__new__` gives is of another class: no `__init__` follows
         try:
             settings = cls.__signature__.bind(*args, **kwargs).arguments
         except TypeError as error:
             takes = ", ".join(cls.__signature__.parameters)
             raise TypeError(f"{cls.__name__}: {error}. It takes {takes}.") from None
+        for name in settings.keys() & {"body", "critic_body"}:
+            if not isinstance(settings[name], AbstractBodyRecord | None):
+                raise TypeError(
+                    f"{cls.__name__}: {name} is {settings[name]!r:.80}, but a record of a body is wanted, such as MLPBody()."
+                )
+        if cls.record is None:
+            return super().__call__(*args, **kwargs)  # what `__new__` gives is of another class: no `__init__` follows
         own = {field.name for field in dataclasses.fields(cls.record)} & settings.keys()
         body = cls.record(**{name: settings.pop(name) for name in own})
         return role_of(cls)(settings.pop("env"), body, **settings)
