@@ -3,11 +3,13 @@
 As `python -m tests.support.resuming` it takes
 train FOLDER KIND...    runs to the end, saves on the way, prints digests of the end, and kills itself
 resume FOLDER KIND...   loads what is there, runs to the end, prints the same digests
+repeat SEED KIND...     runs to the end with XLA's usual optimisations, cut where the seed says, prints digests of the end
 """
 
 import hashlib
 import json
 import os
+import random
 import signal
 import sys
 import warnings
@@ -18,6 +20,7 @@ import jax.numpy as jnp
 from jax import random as jr
 
 from perdure._core import leaf_to_numpy, leaves_with_paths
+from perdure.algorithm import _drive
 from perdure.callback import AbstractCallback
 from perdure.checkpoint import load, save
 from perdure.env.adapter import make_host
@@ -26,6 +29,7 @@ from tests.support.trainings import PENDULUM, TRAININGS
 HOSTS = {"classic": ("CartPole-v1", "Pendulum-v1"), "mujoco": (None, "InvertedPendulum-v5")}
 ITERATIONS = 12
 SPLITS = 20
+REPEATED = 40
 
 
 def make(kind):
@@ -95,14 +99,37 @@ def resume(folder, kind):
     return ends[0]
 
 
+class Often(AbstractCallback):
+    """Cuts chunks."""
+
+    def __init__(self, frequency):
+        self.frequency = frequency
+
+
+def repeat(seed, kind):
+    """From the start in several runs, in chunks of any length, with a callback now and then; seed 0 cuts nothing."""
+    training, env, host = make(kind)
+    algorithm, cut = training.algorithm, random.Random(f"{seed} {kind}")
+    state, left = algorithm.init(env, training.policy(env), key=jr.key(1)), REPEATED
+    while left:
+        iterations = cut.randint(1, left) if seed else left
+        _drive.CHUNK_SECONDS = cut.choice([1e-9, 1e-3, 0.1]) if seed else 1e9
+        callbacks = [Often(cut.randint(1, 9) * algorithm.steps_per_iteration)] if seed and cut.random() < 0.5 else []
+        steps = iterations * algorithm.steps_per_iteration
+        state, left = algorithm.run(state, steps, callbacks=callbacks, env=host), left - iterations
+    return digest(state, [])
+
+
 if __name__ == "__main__":
+    action, argument, *kinds = sys.argv[1:]
+    if action == "repeat":
+        print(json.dumps({kind: repeat(int(argument), kind) for kind in kinds}), flush=True)
+        sys.exit()
     jax.config.update("jax_disable_most_optimizations", True)
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", "Error reading persistent compilation cache")  # of a process that was killed
     assert jnp.ones(1).dtype == jnp.float32
-    action, folder, *kinds = sys.argv[1:]
-    print(
-        json.dumps({kind: {"train": train, "resume": resume}[action](Path(folder), kind) for kind in kinds}), flush=True
-    )
+    do = {"train": train, "resume": resume}[action]
+    print(json.dumps({kind: do(Path(argument), kind) for kind in kinds}), flush=True)
     if action == "train":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,7 +1,7 @@
 """Training on host environments: they are stepped in Python, acting and learning are compiled around them.
 
-An environment step costs one call of `act`, an iteration one call of `learn` besides. What is learned is the algorithm's
-own `behavior`, `store` and `improve`, with the keys of the native loop.
+An environment step costs one call of `act` (the first of a rollout: `begin_rollout`), an iteration one call of `learn`
+besides. What is learned is the algorithm's own `behavior`, `store` and `improve`, with the keys of the native loop.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from perdure._core import NonFiniteError, is_floating, owned
 from perdure.env.adapter import HostEnv, HostStep
 from perdure.policy import AbstractPolicy
 
-from ._host_compiled import Metrics, Observed, RolloutBuffer, StaticTraining, act, empty_rollout_buffer, learn
+from ._host_compiled import Metrics, Observed, RolloutBuffer, StaticTraining, act, begin_rollout, learn
 from ._rollout import Rollout
 from ._training import State, Trains
 from ._watch import LOOK_AT_OBSERVATION, first_environment, stopped
@@ -116,9 +116,12 @@ def run_on_host(
     metrics: list[Metrics] = []
     episodes_ended: list[np.ndarray] = []
     num_iterations, num_episodes = int(iterations), float(episodes)  # to compare JAX arrays would cost a call each
-    done, start, began = 0, np.zeros(env.num_envs, np.int32), int(state.iteration)
-    now = env.observation, env.action_mask, progress.begins
-    buffer, action = act(static, arrays, empty_rollout_buffer(static, arrays), start, *now)
+    done, began = 0, int(state.iteration)
+
+    def begin(policy_state: PyTree) -> tuple[RolloutBuffer, PyTree]:
+        return begin_rollout(static, arrays, policy_state, env.observation, env.action_mask, progress.begins)
+
+    buffer, action = begin(state.rollout.policy_state)
     while len(metrics) < num_iterations and done < num_episodes:
         try:
             buffer, observed, ended = collect_on_host(static, arrays, buffer, action, env, progress)
@@ -128,8 +131,8 @@ def run_on_host(
             return static.unpack(arrays), {}, stopped(steps, error)
         except Exception as error:  # whatever it is: what was learned is not lost with it
             return static.unpack(arrays), {}, error
-        now = env.observation, env.action_mask, progress.begins
-        arrays, buffer, action, measured = learn(static, arrays, buffer, observed, *now)
+        arrays, measured = learn(static, arrays, buffer, observed)
+        buffer, action = begin(buffer.policy_state)
         done += ended[0]
         metrics.append(measured)
         episodes_ended.append(ended)

@@ -141,26 +141,6 @@ def act_everywhere(
     return jax.vmap(static.behavior(state).act)(policy_state, observation, mask, noise)
 
 
-@partial(jax.jit, static_argnums=0)
-def empty_rollout_buffer(static: StaticTraining, arrays: list[Array]) -> RolloutBuffer:
-    """A buffer with nothing in it yet, for the rollout that starts from the state."""
-    state = static.unpack(arrays)
-    noise, reset_keys = draw(static, state)
-    at = state.rollout
-    first = jax.tree.map(lambda x: x[0], noise)
-    _, action, _, extras = jax.eval_shape(
-        partial(act_everywhere, static),
-        state,
-        at.policy_state,
-        first,
-        at.observation,
-        state.env.action_mask(at.env_state),
-    )
-    recorded = at.policy_state, action, extras
-    blank = jax.tree.map(lambda x: jnp.zeros((static.algorithm.num_steps, *x.shape), x.dtype), recorded)
-    return RolloutBuffer(at.policy_state, noise, reset_keys, *blank)
-
-
 def act_and_record(
     static: StaticTraining,
     state: TrainState,
@@ -193,6 +173,32 @@ def forget(
     return jax.vmap(select)(begins, fresh, policy_state)
 
 
+@partial(jax.jit, static_argnums=0)
+def begin_rollout(
+    static: StaticTraining,
+    arrays: list[Array],
+    policy_state: PyTree,
+    observation: PyTree,
+    mask: Mask,
+    begins: Bool[Array, " num_envs"],
+) -> tuple[RolloutBuffer, PyTree]:
+    """The buffer of the rollout that starts from the state, its first step recorded, and the first actions to execute.
+
+    Every rollout begins with this program, whether learning went before it or a chunk begins: two programs may round alike
+    sums differently, and then what is learned would depend on where the clock cuts the chunks.
+    """
+    state = static.unpack(arrays)
+    noise, reset_keys = draw(static, state)
+    first = jax.tree.map(lambda x: x[0], noise)
+    _, action, _, extras = jax.eval_shape(
+        partial(act_everywhere, static), state, policy_state, first, observation, mask
+    )
+    recorded = policy_state, action, extras
+    blank = jax.tree.map(lambda x: jnp.zeros((static.algorithm.num_steps, *x.shape), x.dtype), recorded)
+    buffer, at = RolloutBuffer(policy_state, noise, reset_keys, *blank), jnp.zeros(begins.shape, jnp.int32)
+    return act_and_record(static, state, buffer, at, observation, mask, begins)
+
+
 @partial(jax.jit, static_argnums=0, donate_argnums=2)
 def act(
     static: StaticTraining,
@@ -214,20 +220,11 @@ class Metrics(eqx.Module):
     values: Float[Array, " metrics"]
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
 def learn(
-    static: StaticTraining,
-    arrays: list[Array],
-    buffer: RolloutBuffer,
-    observed: Observed,
-    observation: PyTree,
-    mask: Mask,
-    begins: Bool[Array, " num_envs"],
-) -> tuple[list[Array], RolloutBuffer, PyTree, Metrics]:
-    """The state after one iteration's learning (storing, in the warm-up), and the first actions of the next rollout.
-
-    These go along since a call of its own would cost more than they do. The buffer is that of the next rollout.
-    """
+    static: StaticTraining, arrays: list[Array], buffer: RolloutBuffer, observed: Observed
+) -> tuple[list[Array], Metrics]:
+    """The state after one iteration's learning (storing, in the warm-up)."""
     state = static.unpack(arrays)
     transitions = Transition(
         **observed._asdict(), action=buffer.actions, policy_state=buffer.policy_states, extras=buffer.extras
@@ -239,8 +236,5 @@ def learn(
         state = static.algorithm.store(state, transitions)
     else:
         state, metrics = static.algorithm.improve(state, transitions, key=key_improve[0])
-    noise, reset_keys = draw(static, state)
-    buffer, at = buffer._replace(noise=noise, reset_keys=reset_keys), jnp.zeros(begins.shape, jnp.int32)
-    buffer, action = act_and_record(static, state, buffer, at, observation, mask, begins)
     values = [jnp.asarray(value, jnp.float32) for value in metrics.values()]
-    return static.pack(state), buffer, action, Metrics(tuple(metrics), jnp.stack(values) if values else jnp.zeros(0))
+    return static.pack(state), Metrics(tuple(metrics), jnp.stack(values) if values else jnp.zeros(0))
