@@ -3,7 +3,9 @@
 As `python -m tests.support.resuming` it takes
 train FOLDER KIND...    runs to the end, saves on the way, prints digests of the end, and kills itself
 resume FOLDER KIND...   loads what is there, runs to the end, prints the same digests
-repeat SEED KIND...     runs to the end with XLA's usual optimisations, cut where the seed says, prints digests of the end
+repeat SEED KIND...     runs to the end, prints digests of it; on the way cut, evaluated, saved, loaded where the seed says
+
+All of it with XLA's usual optimisations, as for a user, and with learning rates that fall.
 """
 
 import hashlib
@@ -13,16 +15,18 @@ import random
 import signal
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import jax
 import jax.numpy as jnp
 from jax import random as jr
 
 from perdure._core import leaf_to_numpy, leaves_with_paths
 from perdure.algorithm import _drive
-from perdure.callback import AbstractCallback
-from perdure.checkpoint import load, save
+from perdure.callback import AbstractCallback, EvalCallback
+from perdure.checkpoint import SaveCheckpoints, load, save
+from perdure.env import TimeLimit
 from perdure.env.adapter import make_host
 from tests.support.trainings import PENDULUM, TRAININGS
 
@@ -30,12 +34,14 @@ HOSTS = {"classic": ("CartPole-v1", "Pendulum-v1"), "mujoco": (None, "InvertedPe
 ITERATIONS = 12
 SPLITS = 20
 REPEATED = 40
+ANNEALED = 100_000  # environment steps; none of these trainings comes that far
 
 
 def make(kind):
     """`(training, its environment, the same if it is a host's, else None)` of e.g. "SAC mujoco" or "PPO, GRU native"."""
     name, where = kind.rsplit(" ", 1)
     training = TRAININGS[name]
+    training = training._replace(algorithm=replace(training.algorithm, anneal_timesteps=ANNEALED))
     if where == "native":
         return training, training.env, None
     host = make_host(HOSTS[where][training.env is PENDULUM], training.algorithm.num_envs)
@@ -99,24 +105,32 @@ def resume(folder, kind):
     return ends[0]
 
 
-class Often(AbstractCallback):
-    """Cuts chunks."""
-
-    def __init__(self, frequency):
-        self.frequency = frequency
+def watchers(cut, kind, folder):
+    """Callbacks that cut chunks anywhere, save, and evaluate."""
+    _, env, host = make(kind)
+    some = [
+        SaveCheckpoints("a", frequency=cut.randint(1, 99), buffer=cut.random() < 0.5, keep_last=1, directory=folder),
+        EvalCallback(host or TimeLimit(env, 20), frequency=cut.randint(1, 99), num_episodes=2),
+    ]
+    return cut.sample(some, cut.randint(0, 2))
 
 
 def repeat(seed, kind):
-    """From the start in several runs, in chunks of any length, with a callback now and then; seed 0 cuts nothing."""
+    """From the start in several runs, in chunks of any length, some of them saved and loaded; seed 0 does nothing of this."""
     training, env, host = make(kind)
     algorithm, cut = training.algorithm, random.Random(f"{seed} {kind}")
     state, left = algorithm.init(env, training.policy(env), key=jr.key(1)), REPEATED
     while left:
         iterations = cut.randint(1, left) if seed else left
         _drive.CHUNK_SECONDS = cut.choice([1e-9, 1e-3, 0.1]) if seed else 1e9
-        callbacks = [Often(cut.randint(1, 9) * algorithm.steps_per_iteration)] if seed and cut.random() < 0.5 else []
-        steps = iterations * algorithm.steps_per_iteration
-        state, left = algorithm.run(state, steps, callbacks=callbacks, env=host), left - iterations
+        with TemporaryDirectory() as folder:
+            callbacks = watchers(cut, kind, folder) if seed else []
+            steps = iterations * algorithm.steps_per_iteration
+            state, left = algorithm.run(state, steps, callbacks=callbacks, env=host), left - iterations
+            if seed and cut.random() < 0.5:
+                buffer = hasattr(state, "buffer")
+                save(Path(folder) / "b", algorithm, state, env=host, buffer=buffer)
+                state = load(Path(folder) / "b", buffer=buffer, env=host).state
     return digest(state, [])
 
 
@@ -125,7 +139,6 @@ if __name__ == "__main__":
     if action == "repeat":
         print(json.dumps({kind: repeat(int(argument), kind) for kind in kinds}), flush=True)
         sys.exit()
-    jax.config.update("jax_disable_most_optimizations", True)
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", "Error reading persistent compilation cache")  # of a process that was killed
     assert jnp.ones(1).dtype == jnp.float32
