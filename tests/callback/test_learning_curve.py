@@ -53,7 +53,9 @@ def test_a_file_cut_at_any_byte_keeps_its_whole_rows_and_no_shortened_number(cur
     assert [kept.index(count) for count in (1, 2, 3, 4)] == [place + 1 for place in ends]
 
 
-@pytest.mark.parametrize("rest", [b"\0" * 40 + b"\r\n", b"step,seconds\r\n", b"1,2\r\n", b"\xff\xfe\r\n", b"-1,2,3,4,5\r\n"])
+@pytest.mark.parametrize(
+    "rest", [b"\0" * 40 + b"\r\n", b"step,seconds\r\n", b"1,2\r\n", b"\xff\xfe\r\n", b"-1,2,3,4,5\r\n"]
+)
 def test_rows_end_where_the_file_is_not_ours_any_more(curve, rest):
     lines = curve.path.read_bytes().splitlines(keepends=True)
     curve.path.write_bytes(b"".join([*lines[:3], rest, *lines[3:]]))
