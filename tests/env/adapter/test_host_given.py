@@ -57,7 +57,7 @@ LOST = [  # space, an observation that it holds, one that it does not, how that 
     (spaces.Discrete(4), np.int64(3), np.float32(2.5), r"is 2\.5, which int64"),
     (spaces.Discrete(4), 3, 4, r"is 4, but the observation space has 0 to 3"),
     (spaces.Discrete(4, start=-1), -1, 3, r"is 3, but the observation space has -1 to 2"),
-    (spaces.Discrete(4), 0, 2**32 + 1, r"is 4294967297, which int32"),
+    (spaces.Discrete(4), 0, 2**32 + 1, r"is 4294967297, but the observation space has 0 to 3"),
     (spaces.MultiDiscrete([2, 5]), np.array([1, 4]), np.array([2, 4]), r"\[0, 0\] is 2, but .* 0 to 1"),
     (spaces.MultiDiscrete([2, 5]), np.array([1, 4]), np.array([0.0, 0.5]), r"\[1\] is 0\.5, which int64"),
     (spaces.MultiBinary(2), np.ones(2, np.int8), np.array([1, 2], np.int8), r"\[0, 1\] is 2, but .* 0 to 1"),

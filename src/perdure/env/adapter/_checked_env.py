@@ -26,7 +26,7 @@ class CheckedEnv(gymnasium.Wrapper):
     def __init__(self, env: Any):
         super().__init__(env)
         self._observation_space = env.observation_space
-        self._space = from_gymnasium(env.observation_space)
+        self._space, self._dtype = from_gymnasium(env.observation_space), env.observation_space.dtype
         self._tells_masks = env.has_wrapper_attr("action_masks")
         self._num_choices = from_gymnasium(env.action_space).mask_size
 
@@ -39,6 +39,8 @@ class CheckedEnv(gymnasium.Wrapper):
         return self._checked(observation), reward, terminated, truncated, self._with_mask(info, terminated)
 
     def _checked(self, observation: Any) -> Any:
+        if self._dtype is not None and getattr(observation, "dtype", None) == self._dtype:  # as it nearly always is
+            return observation
         return as_given(self._space, self._observation_space, observation)
 
     def _with_mask(self, info: dict[str, Any], terminated: bool) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def as_given(space: AbstractSpace, theirs: Any, value: Any, where: str = "") -> 
         case Tuple():
             parts = enumerate(zip(space.spaces, theirs.spaces, value, strict=True))
             return tuple(as_given(*part, f"{where}[{i}]") for i, part in parts)
-    if getattr(value, "dtype", None) == theirs.dtype:
+    if getattr(value, "dtype", None) == theirs.dtype or (type(value) is int and isinstance(space, Discrete)):
         return value
     return as_dtype(value, theirs.dtype, f"an observation{where}")
 
@@ -42,12 +42,12 @@ def as_tree(space: AbstractSpace, value: Any, where: str = "the observation") ->
         case Box():
             return as_dtype(value, space.dtype, where)
         case Discrete():
-            return within(as_dtype(value, np.dtype(np.int32), where), space.start, space.n, where)
+            return choices(value, space.start, space.n, np.int32, where)
         case MultiDiscrete():
-            start, n = np.asarray(space.start, np.int32), np.asarray(space.nvec, np.int32)
-            return within(as_dtype(value, np.dtype(np.int32), where), start, n, where)
+            start, n = np.asarray(space.start), np.asarray(space.nvec)
+            return choices(value, start, n, np.int32, where)
         case MultiBinary():
-            return within(as_dtype(value, np.dtype(np.int8), where), 0, 2, where)
+            return choices(value, 0, 2, np.int8, where)
     raise TypeError(f"{type(space).__name__} is no space of numbers.")
 
 
@@ -76,9 +76,11 @@ def as_dtype(value: Any, dtype: np.dtype, where: str) -> np.ndarray:
     return array
 
 
-def within(array: np.ndarray, start: Any, n: Any, where: str) -> np.ndarray:
-    """Choices, or bits. Raises: ValueError for one that is not from `start` to `start + n - 1`."""
-    outside = (array < start) | (array - start >= n)
+def choices(value: Any, start: Any, n: Any, dtype: type[np.integer], where: str) -> np.ndarray:
+    """Choices, or bits. Raises: ValueError for one that is not from `start` to `start + n - 1`, or no whole number."""
+    given = np.asarray(value)
+    array = given if given.dtype.kind in "iu" else as_dtype(given, np.dtype(dtype), where)
+    outside = (array < start) | (array >= start + n)
     if outside.any():
         at = tuple(int(i) for i in np.argwhere(outside)[0])
         low, high = (np.broadcast_to(end, array.shape)[at] for end in (start, start + n - 1))
@@ -86,7 +88,7 @@ def within(array: np.ndarray, start: Any, n: Any, where: str) -> np.ndarray:
             f"{where}{list(at) if at else ''} is {array[at]}, but the observation space has {low} to {high}. "
             "Correct the environment, or its space."
         )
-    return array
+    return array.astype(dtype, copy=False)
 
 
 def masks_in(
