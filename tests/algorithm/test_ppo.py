@@ -7,6 +7,7 @@ import pytest
 from jax import random as jr
 
 from perdure.algorithm import PPO
+from perdure.algorithm._evaluate import Evaluation, RolloutBatch
 from perdure.policy import (
     MLPActorCriticPolicy,
 )
@@ -53,3 +54,27 @@ def test_the_learning_rate_falls_to_zero():
     with pytest.warns(UserWarning, match=r"PPO\.anneal_timesteps=160"):
         assert moved(*new_ppo(anneal_timesteps=160)) < 1e-7
     assert moved(*new_ppo()) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "value_clip", "policy_loss", "value_loss"),
+    [
+        (1.5, -1.0, None, 1.5, 0.0),  # -min(1.5 x -1, 1.2 x -1); value 1, target 1
+        (1.5, 1.0, None, -1.2, 0.0),  # -min(1.5, 1.2)
+        (0.5, 1.0, None, -0.5, 0.0),  # -min(0.5, 0.8)
+        (0.5, -1.0, 0.2, 0.8, 0.32),  # -min(-0.5, -0.8); from 0 the value gets to 0.2: 0.5 x 0.8^2
+    ],
+)
+def test_the_loss_by_hand(ratio, advantage, value_clip, policy_loss, value_loss):
+    settings = {"normalize_advantage": False, "value_clip": value_clip, "entropy_weight": 0.1}
+    algorithm, _ = new_ppo(**settings)
+    one, zero = jnp.ones(1), jnp.zeros(1)
+    batch = RolloutBatch(
+        observation=zero, action=zero, action_mask=None, policy_state=None, begins=zero > 0, log_prob=zero,
+        value=zero, advantage=advantage * one, target=one,
+    )  # fmt: skip
+    new_evaluation = Evaluation(value=one, log_prob=jnp.log(ratio * one), entropy=2 * one)
+    loss, metrics = algorithm.loss(new_evaluation, batch, jnp.array(0))
+    assert metrics["policy_loss"] == pytest.approx(policy_loss, abs=1e-6)
+    assert metrics["value_loss"] == pytest.approx(value_loss, abs=1e-6)
+    assert loss == pytest.approx(policy_loss + 0.5 * value_loss - 0.1 * 2, abs=1e-6)

@@ -30,3 +30,10 @@ def test_a_training_that_is_past_its_steps_ends_at_the_first_chance():
     state = train(steps=100)
     assert int(train(StopOnSteps(90), state=state).iteration) == 6
     assert int(train(StopOnSteps(130), state=state).iteration) == 7
+
+
+def test_a_nan_neither_counts_nor_ends_the_row(monkeypatch):
+    means = iter([5.0, float("nan"), 5.0, 1.0, 1.0, 1.0])
+    monkeypatch.setattr(_evaluation, "evaluate", lambda *_, **__: np.array([next(means)]))
+    watch = EvalCallback(ENV, frequency=20)
+    assert int(train(watch, EarlyStopping(target=5.0, patience=2, of=watch)).iteration) == 3

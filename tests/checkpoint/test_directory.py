@@ -16,7 +16,7 @@ from jax import random as jr
 
 from perdure._core import FileFormatError, dumps_json, leaf_to_numpy, leaves_with_paths, name_of, sha256
 from perdure.algorithm import DQN, PPO
-from perdure.checkpoint import _digest, load, load_policy_of, save, verify
+from perdure.checkpoint import _digest, latest, load, load_policy_of, save, verify
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy, MLPQPolicy
 from tests.support.shared_files import ROOT
@@ -138,11 +138,32 @@ def test_missing_files_are_named(saved, name):
         load(saved)
 
 
-def test_files_too_many_are_named(saved):
-    (saved / "extra.txt").write_text("hello")
+@pytest.mark.parametrize("name", ["more.safetensors", "metadata.json~", "MODEL_STATE.safetensors.1"])
+def test_files_too_many_that_may_be_taken_for_its_own_are_named(saved, name):
+    (saved / name).write_text("hello")
     for read in (load, load_policy_of, verify):
-        with pytest.raises(FileFormatError, match=r"a/extra.txt is no part of this checkpoint. Move it away"):
+        with pytest.raises(FileFormatError, match=rf"a/{name} is no part of this checkpoint. Move it away"):
             read(saved)
+
+
+LITTER = [".DS_Store", "._model_state.safetensors", "._metadata.json", "Thumbs.db", "desktop.ini", ".nfs000000a1"]
+
+
+@pytest.mark.parametrize("name", [*LITTER, "notes.txt", ".gitkeep", "@eaDir/x"])
+def test_files_of_others_are_ignored(dqn, saved, name):
+    (saved / name).parent.mkdir(exist_ok=True)
+    (saved / name).write_bytes(b"not ours")
+    assert_same(load(saved, buffer=True).state, dqn[1])
+    assert latest(saved.parent) == saved
+    assert (saved / name).exists()
+
+
+@pytest.mark.parametrize("name", LITTER)
+def test_what_systems_put_everywhere_is_no_reason_not_to_replace_a_checkpoint(dqn, saved, name):
+    (saved / name).write_bytes(b"not ours")
+    save(saved, *dqn, force=True)
+    assert name not in os.listdir(saved)
+    assert os.listdir(saved.parent) == ["a"]
 
 
 def test_a_file_of_another_checkpoint_is_named(dqn, saved, tmp_path):

@@ -1,5 +1,7 @@
 """Many checkpoints in one folder: which is found, which stay, and what becomes of broken ones."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -9,11 +11,13 @@ import jax
 import pytest
 from jax import random as jr
 
+from perdure._core import FileFormatError, aside, locked
 from perdure.algorithm import PPO
 from perdure.callback import AbstractCallback
 from perdure.checkpoint import (
     Retention,
     SaveCheckpoints,
+    _find,
     checkpoints_in,
     latest,
     load,
@@ -23,6 +27,7 @@ from perdure.checkpoint import (
 )
 from perdure.env.classic_control import CartPole
 from perdure.policy import MLPActorCriticPolicy
+from tests.support.reliability_kit import resign
 from tests.support.shared_files import ROOT
 
 ALGORITHM = PPO(num_envs=2, num_steps=4, num_minibatches=1, num_epochs=1)
@@ -80,6 +85,95 @@ def test_a_second_broken_one_of_the_same_name_takes_no_others_place(later, tmp_p
         with pytest.warns(UserWarning, match="broken checkpoint"):
             assert latest(tmp_path) is None
     assert len(list((tmp_path / "broken").iterdir())) == 2
+
+
+def test_one_of_a_later_format_is_told_and_stays_where_it_is(later, tmp_path):
+    for at in (1, 2):
+        save(tmp_path / str(at), ALGORITHM, later[at])
+    resign(tmp_path / "2", {"format": "perdure.checkpoint/3", "perdure": "7.1.0"})
+    with pytest.warns(UserWarning, match=r'2 cannot be read.*is newer.*pip install "perdure>=7\.1\.0"'):
+        assert latest(tmp_path) == tmp_path / "1"
+    resign(tmp_path / "1", {"format": "perdure.checkpoint/3", "perdure": "7.1.0"})
+    with pytest.raises(FileFormatError, match=r'pip install "perdure>=7\.1\.0"'):
+        latest(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["1", "2"]
+    assert set(checkpoints_in(tmp_path)[1]) == {tmp_path / "1", tmp_path / "2"}
+
+
+def test_one_that_the_disk_does_not_give_is_told_and_stays_where_it_is(later, tmp_path, monkeypatch):
+    for at in (1, 2, 3):
+        save(tmp_path / str(at), ALGORITHM, later[at])
+    real = os.open
+
+    def refuse(path, *arguments, **more):
+        if str(path) in (str(tmp_path / "3" / "metadata.json"), str(tmp_path / "2" / "model_state.safetensors")):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.warns(UserWarning, match="cannot be read") as warned:
+        assert latest(tmp_path) == tmp_path / "1"
+    assert len(warned) == 2
+    assert sorted(os.listdir(tmp_path)) == ["1", "2", "3"]
+
+
+def test_the_folder_is_listed_again_where_all_that_were_listed_are_gone(later, tmp_path, monkeypatch):
+    """A writer with `keep_last=1` has saved the next one and removed the others after the listing."""
+    save(tmp_path / "1", ALGORITHM, later[1])
+    real = _find.verify
+
+    def overtaken(path):
+        if path == tmp_path / "1":
+            save(tmp_path / "2", ALGORITHM, later[2])
+            Retention(keep_last=1).apply(tmp_path)
+        return real(path)
+
+    monkeypatch.setattr(_find, "verify", overtaken)
+    assert latest(tmp_path) == tmp_path / "2"
+
+
+def test_one_that_was_replaced_by_a_whole_one_after_it_was_found_broken_is_not_moved(later, tmp_path, monkeypatch):
+    save(tmp_path / "1", ALGORITHM, later[1])
+    damage(tmp_path / "1")
+    real, calls = _find.verify, []
+
+    def mended(path):
+        calls.append(path)
+        try:
+            return real(path)
+        finally:
+            if len(calls) == 1:
+                save(tmp_path / "1", ALGORITHM, later[1], force=True)
+
+    monkeypatch.setattr(_find, "verify", mended)
+    assert latest(tmp_path) == tmp_path / "1"
+    assert os.listdir(tmp_path) == ["1"]
+
+
+def test_one_that_stands_aside_while_it_is_replaced_is_waited_for(later, tmp_path, monkeypatch):
+    """Where two names cannot be exchanged, a checkpoint that is replaced has no name for a moment."""
+    save(tmp_path / "1", ALGORITHM, later[1])
+    hidden, naps = aside(tmp_path / "1", "old"), []
+    os.rename(tmp_path / "1", hidden)
+
+    def sleep(seconds):
+        naps.append(seconds)
+        if len(naps) == 3:
+            os.rename(hidden, tmp_path / "1")
+
+    monkeypatch.setattr(_find.time, "sleep", sleep)
+    with locked(tmp_path, shared=True):  # by who replaces it
+        assert latest(tmp_path) == tmp_path / "1"
+    assert len(naps) == 3
+
+
+def test_retention_leaves_what_holds_the_work_of_others(later, tmp_path):
+    for at in (1, 2, 3):
+        save(tmp_path / str(at), ALGORITHM, later[at])
+    (tmp_path / "1" / "notes.txt").write_text("mine")
+    (tmp_path / "2" / ".DS_Store").write_text("the system's")
+    Retention(keep_last=1).apply(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["1", "3"]
 
 
 def test_no_folder_is_an_error_and_an_empty_one_holds_none(tmp_path):

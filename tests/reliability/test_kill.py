@@ -21,9 +21,9 @@ pytestmark = pytest.mark.reliability
 class Server:
     """`fork_server.py` in a process of its own."""
 
-    def __init__(self, contents: Any, folder: Path):
+    def __init__(self, contents: Any, folder: Path, *, with_exchange: bool = True):
         (folder / "contents").write_bytes(pickle.dumps(contents))
-        command = [sys.executable, "-m", "tests.support.fork_server", str(folder / "contents")]
+        command = [sys.executable, "-m", "tests.support.fork_server", str(folder / "contents"), str(int(with_exchange))]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"

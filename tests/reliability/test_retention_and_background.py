@@ -35,7 +35,7 @@ def broken(path: Path, choose: random.Random) -> None:
             content[choose.randrange(len(content))] ^= 1 << choose.randrange(8)
             (path / name).write_bytes(content)
         case 3:
-            (path / "foreign").write_bytes(b"")
+            (path / "more.safetensors").write_bytes(b"")
         case 4:
             (path / name).unlink()
             (path / name).mkdir()

@@ -14,6 +14,7 @@ from ._errors import (
     ExportError as ExportError,
     FileFormatError as FileFormatError,
     FingerprintError as FingerprintError,
+    LaterFormatError as LaterFormatError,
     MissingExtraError as MissingExtraError,
     NonFiniteError as NonFiniteError,
     SaveError as SaveError,
@@ -67,6 +68,7 @@ from ._leftovers import (
     remove as remove,
     tidy as tidy,
 )
+from ._owner import OWNER as OWNER, owning as owning
 from ._rebuild import describe_to_save as describe_to_save, make as make, rebuild as rebuild
 from ._registry import (
     lookup as lookup,

@@ -13,6 +13,10 @@ class FileFormatError(ValueError):
     """A file is damaged, truncated, foreign, or of a format number that this version does not know."""
 
 
+class LaterFormatError(FileFormatError):
+    """A file of a format number that a later version writes; the message says which version to install."""
+
+
 class FingerprintError(ValueError):
     """A file holds another structure than the one it is loaded into; the message names the fields that differ."""
 

@@ -1,24 +1,28 @@
 """The learning curve as CSV while training runs, and as a picture afterwards."""
 
 import csv
+import io
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-from perdure._core import check_counts, import_extra
+from perdure._core import atomic_write, check_counts, import_extra
 
 from ._base import AbstractCallback, Record
 
 
 @final
 class LearningCurve(AbstractCallback):
-    """Appends one row to a CSV file at every chunk, flushed at once: step, seconds, steps a second, all metrics.
+    """Appends one row to a CSV file at every chunk, written at once: step, seconds, steps a second, all metrics.
 
     A metric without a value, such as the return where no episode ended, is left empty. A training that goes on from a step
-    keeps the rows of the file up to there, and its seconds go on from theirs; a new one begins a new file.
+    keeps the whole rows of the file up to there, and its seconds go on from theirs; a new one begins a new file. The file is
+    replaced in one step, so a crash leaves the old rows or the new; at most the row that was being written is half there,
+    and is not read.
 
-    Raises: ValueError for a frequency below 1.
+    Raises: ValueError for a frequency below 1; in training SaveError (an OSError) if the disk refuses.
     """
 
     def __init__(self, path: str | Path, *, frequency: int | None = None):
@@ -31,10 +35,7 @@ class LearningCurve(AbstractCallback):
         before = rows_of(self.path) if goes_on and self.path.exists() else []
         before = [row for row in before if int(row["step"]) <= record.step]
         self._seconds_before = float(before[-1]["seconds"]) if before else 0.0
-        self._file = open(self.path, "w", newline="")  # noqa: SIM115 - closed in on_end
-        self._writer: Any = None
-        for row in before:
-            self._write(row)
+        self._replace(before, list(before[0]) if before else [])
 
     def on_chunk(self, record: Record) -> bool:
         row: dict[str, float | str] = {
@@ -43,24 +44,47 @@ class LearningCurve(AbstractCallback):
             "steps_per_second": record.steps_per_second,
         }
         row |= {name: "" if math.isnan(value) else value for name, value in record.metrics.items()}
-        self._write(row)
+        if new := [name for name in row if name not in self._columns]:
+            self._replace(rows_of(self.path), [*self._columns, *new])
+        with open(self.path, "ab") as file:
+            file.write(as_csv([row], self._columns))
         return False
 
-    def _write(self, row: Mapping[str, object]) -> None:
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._file, list(row))
-            self._writer.writeheader()
-        self._writer.writerow(row)
-        self._file.flush()
+    def _replace(self, rows: Sequence[Mapping[str, object]], columns: list[str]) -> None:
+        self._columns = columns
+        header = [dict(zip(columns, columns, strict=True))] if columns else []
+        atomic_write(self.path, as_csv([*header, *rows], columns))
 
     def on_end(self, record: Record) -> None:
-        self._file.close()
+        with open(self.path, "ab") as file:
+            os.fsync(file.fileno())
+
+
+def as_csv(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.DictWriter(text, columns).writerows(rows)
+    return text.getvalue().encode()
 
 
 def rows_of(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a file of `LearningCurve`."""
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows of a file of `LearningCurve`, up to the first that a crash has left unfinished."""
+    text = Path(path).read_bytes().decode(errors="replace")
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith(("\n", "\r")):  # its last number may lack digits
+        del lines[-1]
+    header, *rows = list(csv.reader(lines)) or [[]]
+    whole: list[dict[str, str]] = []
+    for row in rows:
+        named = dict(zip(header, row, strict=False))
+        if len(row) != len(header) or not all(map(is_number, (named.get("step"), named.get("seconds")))):
+            break
+        whole.append(named)
+    return whole
+
+
+def is_number(text: str | None) -> bool:
+    """Whether this is a number as they are written here, none of which is below 0."""
+    return text is not None and text.isascii() and text[:1].isdigit() and text[-1:].isdigit()
 
 
 def plot_learning_curve(csv_path: str | Path, png_path: str | Path, *, title: str) -> None:
@@ -71,7 +95,7 @@ def plot_learning_curve(csv_path: str | Path, png_path: str | Path, *, title: st
     import_extra("matplotlib", "plot")
     from matplotlib.figure import Figure
 
-    rows = [row for row in rows_of(csv_path) if row["episode_return"]]
+    rows = [row for row in rows_of(csv_path) if row.get("episode_return")]
     if not rows:
         raise ValueError(
             f"{csv_path}: no episode ended during training, so there is no return to draw. Train for longer."
@@ -82,4 +106,6 @@ def plot_learning_curve(csv_path: str | Path, png_path: str | Path, *, title: st
     axes.set(title=title, xlabel="environment steps", ylabel="mean return of the episodes that ended")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     axes.grid(alpha=0.3)
-    figure.savefig(png_path, dpi=120)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    atomic_write(png_path, picture.getvalue())

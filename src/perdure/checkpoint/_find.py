@@ -3,17 +3,20 @@
 import math
 import os
 import secrets
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perdure._core import FileFormatError, aside, check_counts, locked, remove, tidy
+from perdure._core import LEFTOVER, FileFormatError, LaterFormatError, aside, check_counts, locked, remove, tidy
 
 from ._directory import holds_nan, verify
-from ._metadata import METADATA, read_metadata
+from ._free import foreign_in
+from ._metadata import FILES, METADATA, read_metadata
 
 BROKEN = "broken"  # the folder that broken checkpoints are moved to
+PATIENCE = 1000  # how often a folder is listed that changes each time
 RETURN = "episode_return"  # in the metadata of a checkpoint: what `keep_best` goes by
 
 
@@ -25,24 +28,54 @@ class Found(NamedTuple):
     mean_return: float | None
 
 
-def checkpoints_in(folder: str | Path) -> tuple[list[Found], dict[Path, str]]:
-    """The checkpoints in a folder, oldest first by environment steps, then by age; and those with a broken `metadata.json`,
-    with what is wrong. Their other files are not read.
-    """
-    found, broken = [], {}
-    for path in sorted(Path(folder).iterdir()):
-        if path.name.startswith(".") or path.name == BROKEN or not path.is_dir():
-            continue
+class Listing(NamedTuple):
+    """What lies in a folder of checkpoints, by each one's `metadata.json`."""
+
+    found: list[Found]  # oldest first by environment steps, then by age
+    broken: dict[Path, str]  # with what is wrong
+    unread: dict[Path, Exception]  # of a later format, or not given by the disk: may be whole
+    has_changed: bool  # one went away meanwhile
+    is_unfinished: bool  # somebody writes, removes or exchanges one just now, or a crash left that
+
+
+def listing(folder: Path) -> Listing:
+    """The checkpoints in a folder. Their other files are not read."""
+    found, broken, unread, has_changed, names = [], {}, {}, False, sorted(os.listdir(folder))
+    for path in (folder / name for name in names if not name.startswith(".") and name != BROKEN):
         try:
-            head = read_metadata(path)
-            age = os.stat(path / METADATA).st_mtime_ns
+            head, age = read_metadata(path), os.stat(path / METADATA).st_mtime_ns
+        except LaterFormatError as error:
+            unread[path] = error
         except (FileFormatError, FileNotFoundError) as error:
-            if any(path.glob("*.safetensors")) or (path / METADATA).exists():
+            inside = names_in(path)
+            has_changed |= inside is None
+            if any(name == METADATA or name.endswith(".safetensors") for name in inside or ()):
                 broken[path] = str(error)
-            continue
-        value = head["metadata"].get(RETURN)
-        found.append((head["steps"], age, Found(path, head["steps"], value if is_finite(value) else None)))
-    return [one for *_, one in sorted(found, key=lambda entry: entry[:2])], broken
+        except OSError as error:
+            unread[path] = error
+        else:
+            value = head["metadata"].get(RETURN)
+            found.append((head["steps"], age, Found(path, head["steps"], value if is_finite(value) else None)))
+    ordered = [one for *_, one in sorted(found, key=lambda entry: entry[:2])]
+    return Listing(ordered, broken, unread, has_changed, any(map(LEFTOVER.fullmatch, names)))
+
+
+def names_in(path: Path) -> list[str] | None:
+    """The names in a directory, none in a file; None where nothing is any more."""
+    try:
+        return os.listdir(path)
+    except NotADirectoryError:
+        return []
+    except FileNotFoundError:
+        return [] if path.is_symlink() else None
+
+
+def checkpoints_in(folder: str | Path) -> tuple[list[Found], dict[Path, str]]:
+    """The checkpoints in a folder, oldest first by environment steps, then by age; and those whose `metadata.json` is broken
+    or of a later format, with what is wrong. Their other files are not read.
+    """
+    there = listing(Path(folder))
+    return there.found, there.broken | {path: str(error) for path, error in there.unread.items()}
 
 
 def is_finite(value: object) -> bool:
@@ -54,40 +87,83 @@ def latest(folder: str | Path) -> Path | None:
     """The newest checkpoint in a folder, of those that are whole; None if there is none.
 
     Every file of it is read and compared with its digest. Broken ones that are met on the way are moved to `broken/` in the
-    same folder, with a warning that says why; nothing is deleted but what a crash left unfinished.
+    same folder, with a warning that says why; nothing is deleted but what a crash left unfinished. Those of a later format,
+    or that the disk does not give, are passed over with a warning and stay where they are. Others may save to the folder and
+    remove from it meanwhile: it is listed again then.
 
-    Raises: FileNotFoundError if there is no such folder.
+    Raises: FileNotFoundError if there is no such folder; where all that may be whole cannot be read, why: a FileFormatError
+    with the version to install, or an OSError.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}. Check the name.")
-    with suppress(OSError):
-        tidy(folder)
-    found, broken = checkpoints_in(folder)
-    for path, why in broken.items():
-        set_aside(path, why)
-    for one in reversed(found):
+    for patience in range(PATIENCE):
+        with suppress(OSError):
+            tidy(folder)
+        there = listing(folder)
+        for path in there.broken:
+            set_aside(path)
+        newest, has_changed = newest_whole(there)
+        if newest is not None or not (has_changed or (there.is_unfinished and patience < 20)):
+            break
+        time.sleep(0.01 if there.is_unfinished else 0)
+    for path, error in there.unread.items():
+        if newest is None:
+            raise error
+        warnings.warn(f"a checkpoint was passed over: {path} cannot be read. {error}", stacklevel=2)
+    return newest
+
+
+def newest_whole(there: Listing) -> tuple[Path | None, bool]:
+    """The newest that is whole; and whether one was removed or replaced meanwhile. What the disk does not give is `unread`."""
+    has_changed = there.has_changed
+    for one in reversed(there.found):
         try:
             verify(one.path)
-            return one.path
-        except FileFormatError as error:
-            set_aside(one.path, str(error))
-        except FileNotFoundError:  # removed by another process meanwhile
-            continue
+            return one.path, has_changed
+        except FileFormatError:
+            has_changed |= not set_aside(one.path)
+        except FileNotFoundError:
+            has_changed = True
+        except OSError as error:
+            there.unread[one.path] = error
+    return None, has_changed
+
+
+def set_aside(path: Path) -> bool:
+    """Move a checkpoint to `broken/` beside it, with a warning; False if it is not broken any more, or not there.
+
+    Where others are writing, or on a disk that is only read, it stays where it is.
+    """
+    with locked(path.parent, shared=False) as alone:
+        why = broken_for(path)  # another process may have put a whole one in its place
+        if why is None:
+            return False
+        place = path.parent / BROKEN / path.name
+        with suppress(OSError):
+            if alone:
+                place.parent.mkdir(exist_ok=True)
+                if os.path.lexists(place):
+                    place = place.with_name(f"{path.name}-{secrets.token_hex(3)}")
+                os.rename(path, place)
+                path = place
+    warnings.warn(f"a broken checkpoint was passed over; it is in {path}. {why}", stacklevel=3)
+    return True
+
+
+def broken_for(path: Path) -> str | None:
+    """What is wrong with a checkpoint; None if nothing is, or it cannot be told."""
+    try:
+        verify(path)
+    except LaterFormatError:
+        return None
+    except FileFormatError as error:
+        return str(error)
+    except FileNotFoundError as error:
+        return str(error) if names_in(path) else None
+    except OSError:
+        return None
     return None
-
-
-def set_aside(path: Path, why: str) -> None:
-    """Move a broken checkpoint to `broken/` beside it, with a warning."""
-    place = path.parent / BROKEN / path.name
-    with suppress(OSError):  # on a disk that is only read it stays where it is
-        place.parent.mkdir(exist_ok=True)
-        if place.exists():
-            place = place.with_name(f"{path.name}-{secrets.token_hex(3)}")
-        os.rename(path, place)
-    warnings.warn(
-        f"a broken checkpoint was passed over; it is in {place if place.exists() else path}. {why}", stacklevel=3
-    )
 
 
 class Retention:
@@ -106,7 +182,7 @@ class Retention:
         self._whole: dict[Path, Any] = {}  # what was found whole, by the state of its files then
 
     def apply(self, folder: Path) -> None:
-        """Remove the checkpoints that are not to stay. Broken ones are left to `latest`."""
+        """Remove the checkpoints that are not to stay. Broken ones are left to `latest`, and so is what holds files of others."""
         if self.keep_last is None and self.keep_best is None and self.keep_every is None:
             return
         found, _ = checkpoints_in(folder)
@@ -115,8 +191,9 @@ class Retention:
             for one in going:
                 hidden = aside(one.path, "tmp")  # half of it is not to be found as a checkpoint
                 with suppress(FileNotFoundError):
-                    os.rename(one.path, hidden)
-                    remove(hidden)
+                    if not foreign_in(one.path, FILES):
+                        os.rename(one.path, hidden)
+                        remove(hidden)
 
     def kept(self, found: list[Found]) -> list[Found]:
         """Those of `found`, oldest first, that stay."""

@@ -4,14 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from perdure._core import FileFormatError
+from perdure._core import FileFormatError, LaterFormatError
 
 
 def check_format(found: Any, known: Sequence[str], written_by: Any) -> None:
     """Check that a file's format, such as "perdure.policy/1", is one of the `known` ones, of which the last is the newest.
 
-    Raises: FileFormatError; where the number is a later one, with the version to install: that which wrote the file, or the
-    newest, if the file does not tell it.
+    Raises: FileFormatError; where the number is a later one, a LaterFormatError with the version to install: that which wrote
+    the file, or the newest, if the file does not tell it.
     """
     if found in known:
         return
@@ -22,7 +22,7 @@ def check_format(found: Any, known: Sequence[str], written_by: Any) -> None:
         raise FileFormatError(f"{told}; this version reads {' and '.join(known)}.")
     is_version = isinstance(written_by, str) and re.fullmatch(r"[0-9][0-9a-z.+]{0,30}", written_by)
     wanted = f'"perdure>={written_by}"' if is_version else "--upgrade perdure"
-    raise FileFormatError(
+    raise LaterFormatError(
         f"format {found[:40]!r} is newer than this version, which reads {' and '.join(known)}. "
         f"Install a newer one: pip install {wanted}"
     )

@@ -10,6 +10,7 @@ from perdure._core import MAX_BYTES, FileFormatError, dumps_json, loads_json, op
 
 from ._digest import entry_of
 from ._format import check_format
+from ._free import seems_ours
 from ._state import BUFFER, MODEL, OPTIMIZER, TRAINING
 from ._tensors import read_header, view_tensors
 
@@ -43,6 +44,8 @@ def read(
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """`metadata.json` and the arrays of these files by path, all from one checkpoint even if others replace it meanwhile.
 
+    Other files that lie there, such as what systems put into every folder, are ignored, unless their names look like ours.
+
     Raises: FileNotFoundError, FileFormatError naming the file; ValueError if there is no buffer, unless `optional`.
     """
 
@@ -52,7 +55,7 @@ def read(
         present, wanted = set(os.listdir(directory)), {METADATA, *files}
         if missing := sorted(wanted - present):
             raise FileFormatError(f"{directory / missing[0]} is missing. Take another copy.")
-        if foreign := sorted(present - wanted):
+        if foreign := sorted(name for name in present - wanted if seems_ours(name, FILES)):
             raise FileFormatError(f"{directory / foreign[0]} is no part of this checkpoint. Move it away.")
         if BUFFER in names and BUFFER not in files and not optional:
             raise ValueError(
@@ -82,7 +85,7 @@ def read_metadata(directory: Path) -> dict[str, Any]:
         if wrong := sorted({MODEL, OPTIMIZER, TRAINING} - named) or sorted(named - set(FILES[1:])):
             raise FileFormatError(f"'files' lacks {wrong[0][:80]!r}, or has it and should not.")
     except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
     return head
 
 

@@ -3,11 +3,11 @@
 import math
 import re
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, final
 
-from perdure._core import NonFiniteError, check_counts
+from perdure._core import NonFiniteError, check_counts, make_directories, owning
 from perdure.callback import AbstractCallback, Record
 
 from ._background import BackgroundSaver
@@ -21,7 +21,8 @@ class SaveCheckpoints(AbstractCallback):
     One that is not finite any more is never saved, so it takes no place from those before.
 
     They are in `checkpoints/NAME/saves/ENVIRONMENT_STEPS`, with `saves/model_config.json` to tell in words what they are of;
-    `perdure.checkpoint.latest` finds the newest, and `perdure.models.Agent.load` goes on from it.
+    `perdure.checkpoint.latest` finds the newest, and `perdure.models.Agent.load` goes on from it. While it trains, the folder
+    `checkpoints/NAME` is its own: another training is refused there.
 
     Args:
         name: Of the training.
@@ -35,7 +36,7 @@ class SaveCheckpoints(AbstractCallback):
         metadata: Yours, into each of them: anything that JSON has.
 
     Raises: ValueError for numbers below 1; at the start of training FileExistsError if there are checkpoints of later steps
-    than where it begins.
+    than where it begins, BlockingIOError (an OSError) if another training saves there.
     """
 
     def __init__(
@@ -60,14 +61,23 @@ class SaveCheckpoints(AbstractCallback):
 
     def on_start(self, record: Record) -> None:
         self._saved_at = -1
-        if self.folder.is_dir():
-            later = [one for one in checkpoints_in(self.folder)[0] if one.steps > record.step]
-            if later:
-                raise FileExistsError(
-                    f"{later[-1].path} is of step {later[-1].steps}, but this training begins at {record.step}. Choose "
-                    "another name, move the folder away, or go on from there: perdure.checkpoint.latest."
-                )
+        make_directories(self.folder.parent)
+        with ExitStack() as owner:
+            owner.enter_context(owning(self.folder.parent))
+            self._check_later(record)
+            self._owner = owner.pop_all()
         self._saver = BackgroundSaver()
+
+    def _check_later(self, record: Record) -> None:
+        """Raises: FileExistsError if there are checkpoints of later steps."""
+        later = (
+            [one for one in checkpoints_in(self.folder)[0] if one.steps > record.step] if self.folder.is_dir() else []
+        )
+        if later:
+            raise FileExistsError(
+                f"{later[-1].path} is of step {later[-1].steps}, but this training begins at {record.step}. Choose "
+                "another name, move the folder away, or go on from there: perdure.checkpoint.latest."
+            )
 
     def on_chunk(self, record: Record) -> bool:
         self._save(record)
@@ -79,7 +89,8 @@ class SaveCheckpoints(AbstractCallback):
                 with suppress(NonFiniteError):  # the training says so itself, and the finite one from before stays
                     self._save(record)
         finally:
-            self._saver.close()
+            with self._owner:
+                self._saver.close()
 
     def _save(self, record: Record) -> None:
         name = re.sub(r"[^A-Za-z0-9._-]", "_", record.state.env.name)

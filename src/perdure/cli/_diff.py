@@ -9,7 +9,7 @@ from rich.table import Table
 
 from perdure.checkpoint import compare_actions, compare_arrays, compare_fields, read_side
 
-from ._run import saved_path
+from ._run import with_newest
 
 
 def diff(one: tyro.conf.Positional[Path], other: tyro.conf.Positional[Path], observations: int = 10_000) -> None:
@@ -21,7 +21,7 @@ def diff(one: tyro.conf.Positional[Path], other: tyro.conf.Positional[Path], obs
         observations: How many to sample from the observation space for comparing actions.
     """
     console = Console()
-    ours, theirs = (read_side(saved_path(path)) for path in (one, other))
+    ours, theirs = (with_newest(path, read_side) for path in (one, other))
     fields = compare_fields(ours, theirs)
     if fields:
         table = Table(title="settings")

@@ -11,10 +11,11 @@ from typing import Annotated, get_args
 import tyro
 from rich.console import Console
 
+from perdure._core import owning
 from perdure.checkpoint import save_policy
 from perdure.importer import Importer, importers
 
-from ._run import POLICY_FILE
+from ._run import POLICY_FILE, SAVES
 
 
 def _import(
@@ -26,6 +27,8 @@ def _import(
         raise FileExistsError(
             f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force."
         )
+    if (out / SAVES).exists():
+        raise FileExistsError(f"{out} holds a training with its checkpoints. Choose another folder with --out.")
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     for name in given:
         if name not in found[library].options:
@@ -35,7 +38,8 @@ def _import(
     out.mkdir(parents=True, exist_ok=True)
     metadata = {"algorithm": report.algorithm, "imported": {label: text for label, text in report.rows()[:8]}}
     metadata["notes"] = list(report.notes)
-    save_policy(out / POLICY_FILE, policy, metadata=metadata)
+    with owning(out):
+        save_policy(out / POLICY_FILE, policy, metadata=metadata)
     console = Console()
     console.print(report)
     console.print(f"Written to {out / POLICY_FILE}", highlight=False)

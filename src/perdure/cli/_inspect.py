@@ -12,7 +12,7 @@ from rich.table import Table
 from perdure._core import listing
 from perdure.checkpoint import checkpoints_in, load_policy, read_policy_header, verify
 
-from ._run import SAVES, is_checkpoint, saved_path
+from ._run import SAVES, is_checkpoint, with_newest
 
 
 def inspect(path: tyro.conf.Positional[Path]) -> None:
@@ -21,10 +21,9 @@ def inspect(path: tyro.conf.Positional[Path]) -> None:
     Args:
         path: A policy.safetensors file, a checkpoint, or a folder that `perdure train` made.
     """
-    given, path = path, saved_path(path)
-    (show_checkpoint if is_checkpoint(path) else show_policy)(path)
-    if (given / SAVES).is_dir():
-        show_checkpoints(given / SAVES)
+    with_newest(path, lambda found: (show_checkpoint if is_checkpoint(found) else show_policy)(found))
+    if (path / SAVES).is_dir():
+        show_checkpoints(path / SAVES)
 
 
 def show_policy(path: Path) -> None:
@@ -69,7 +68,7 @@ def show_checkpoints(folder: Path) -> None:
     ]
     show(f"checkpoints in {folder}", ("name", "environment steps", "mean return"), rows)
     for path, why in broken.items():
-        Console(highlight=False).print(f"[red]broken:[/red] {escape(f'{path}: {why}')}")
+        Console(highlight=False).print(f"[red]not read:[/red] {escape(f'{path}: {why}')}")
 
 
 def show(title: str, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

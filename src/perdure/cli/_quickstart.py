@@ -12,7 +12,7 @@ from jax import random as jr
 from rich.console import Console
 from rich.table import Table
 
-from perdure._core import import_extra
+from perdure._core import import_extra, make_directories, owning
 from perdure.algorithm import PPO
 from perdure.callback import LearningCurve, ProgressBar
 from perdure.checkpoint import save_policy
@@ -50,6 +50,13 @@ def quickstart(out: Path = Path("perdure-quickstart"), seed: int = 0, compilatio
     for module, extra in (("onnx", "onnx"), ("onnxruntime", "onnx"), ("gymnasium", "gym")):
         import_extra(module, extra)  # better now than after the training
     use_compilation_cache(compilation_cache)
+    make_directories(out)
+    with owning(out):
+        do_all(out, seed)
+
+
+def do_all(out: Path, seed: int) -> None:
+    """The four steps, in a folder that this process owns."""
     console, began = Console(highlight=False), time.perf_counter()
     steps, env = 100_000, make(TASK)
     algorithm = PPO(**SETTINGS, anneal_timesteps=steps, anneal_clip=True)

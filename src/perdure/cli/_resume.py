@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from rich.console import Console
 
+from perdure._core import owning
 from perdure.checkpoint import latest, load, verify
 from perdure.env.adapter import HostEnv
 from perdure.models import as_env
@@ -26,12 +28,24 @@ def resume(
         compilation_cache: Keep compiled functions in the user's cache folder for the next run.
     """
     use_compilation_cache(compilation_cache)
-    newest = latest(path / SAVES) if (path / SAVES).is_dir() else None
+    if not (path / SAVES).is_dir():
+        raise no_checkpoint(path)
+    with owning(path):
+        go_on(path, total_timesteps)
+
+
+def no_checkpoint(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"There is no whole checkpoint in {path / SAVES}. Give a folder that `perdure train` made; "
+        "with --checkpoints 0 it keeps none."
+    )
+
+
+def go_on(path: Path, total_timesteps: int | None) -> None:
+    """Train from the newest whole checkpoint of a run that this process owns."""
+    newest = latest(path / SAVES)
     if newest is None:
-        raise FileNotFoundError(
-            f"There is no whole checkpoint in {path / SAVES}. Give a folder that `perdure train` made; "
-            "with --checkpoints 0 it keeps none."
-        )
+        raise no_checkpoint(path)
     head = verify(newest)
     run = run_of(path, newest, head["metadata"], total_timesteps)
     env = as_env(run.environment, num_envs=head["settings"]["num_envs"])
@@ -45,6 +59,7 @@ def resume(
         )
     if not has_buffer:
         state = algorithm.refill(state, env=host)
+    Console().print(f"Going on from step {head['steps']:,}, {newest}", highlight=False)
     began = time.perf_counter()
     state = algorithm.run(state, left, callbacks=run.callbacks(), env=host)
     run.finish(algorithm, state, env, time.perf_counter() - began)

@@ -10,7 +10,7 @@ from jax import random as jr
 from rich.console import Console
 
 from perdure import models
-from perdure._core import MissingExtraError
+from perdure._core import MissingExtraError, make_directories, owning
 from perdure.algorithm import AbstractAlgorithm, TrainState
 from perdure.callback import AbstractCallback, LearningCurve, ProgressBar, plot_learning_curve
 from perdure.checkpoint import SaveCheckpoints, save_policy
@@ -51,26 +51,41 @@ def train(
     """
     use_compilation_cache(compilation_cache)
     out = out or Path("runs") / f"{type(algorithm).__name__.lower()}-{env}"
-    if (out / POLICY_FILE).exists() and not force:
-        raise FileExistsError(
-            f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force."
-        )
-    if (out / SAVES).exists():
-        if not force:
-            raise FileExistsError(
-                f"{out} holds a training that did not end. Go on with it: perdure resume {out}. Or choose another folder "
-                "with --out, or replace it with --force."
-            )
-        shutil.rmtree(out / SAVES)
+    check_free(out, force)
     environment = models.as_env(env, num_envs=algorithm.num_envs)
     key_policy, key_learn, _ = jr.split(jr.key(seed), 3)
     fresh = models.new_policy(type(algorithm), body, environment, key=key_policy)
     run = Run(out, env, total_timesteps, seed, checkpoints)
-    began = time.perf_counter()
-    state = algorithm.train(
-        environment, fresh, total_timesteps=total_timesteps, key=key_learn, callbacks=run.callbacks()
-    )
-    run.finish(algorithm, state, environment, time.perf_counter() - began)
+    make_directories(out)
+    with owning(out):
+        check_free(out, force)  # others may have begun and ended meanwhile
+        remove_earlier(out)
+        began = time.perf_counter()
+        state = algorithm.train(
+            environment, fresh, total_timesteps=total_timesteps, key=key_learn, callbacks=run.callbacks()
+        )
+        run.finish(algorithm, state, environment, time.perf_counter() - began)
+
+
+def check_free(out: Path, force: bool) -> None:
+    """Raises: FileExistsError for a folder with an earlier result, or with a training that did not end, unless `force`."""
+    if (out / POLICY_FILE).exists() and not force:
+        raise FileExistsError(
+            f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force."
+        )
+    if (out / SAVES).exists() and not force:
+        raise FileExistsError(
+            f"{out} holds a training that did not end. Go on with it: perdure resume {out}. Or choose another folder "
+            "with --out, or replace it with --force."
+        )
+
+
+def remove_earlier(out: Path) -> None:
+    """Remove an earlier result, so that nothing of it is taken for one of the training that begins."""
+    for name in (POLICY_FILE, CURVE_FILE, Path(CURVE_FILE).with_suffix(".png")):
+        (out / name).unlink(missing_ok=True)
+    if (out / SAVES).exists():
+        shutil.rmtree(out / SAVES)
 
 
 @dataclasses.dataclass(frozen=True)

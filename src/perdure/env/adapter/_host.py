@@ -14,10 +14,20 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 from numpy.typing import ArrayLike
 
-from perdure._core import Action, FileFormatError, NonFiniteError, Observation, check_counts, import_extra, register
-from perdure.space import AbstractSpace, Box, Dict, MultiBinary, Tuple, from_gymnasium
+from perdure._core import (
+    Action,
+    FileFormatError,
+    MissingExtraError,
+    NonFiniteError,
+    Observation,
+    check_counts,
+    import_extra,
+    register,
+)
+from perdure.space import AbstractSpace, Box, Dict, Tuple, from_gymnasium
 
 from .._base import AbstractEnv, State, TimeStep
+from ._given import as_tree, check_legal, masks_in
 from ._host_state import decode, encode, making_of, restore, state_of
 
 
@@ -77,13 +87,17 @@ class HostEnv:
     """A `gymnasium.Env`, or a `gymnasium.vector.VectorEnv` of any autoreset mode, to train and evaluate on.
 
     It has the spaces that policies are made for, so `env=HostEnv(...)` works wherever an environment's spaces are wanted.
-    Environments that tell their legal actions do it by `info["action_mask"]`, as Gymnasium's Taxi does.
+    Environments that tell their legal actions do it by `info["action_mask"]`, as Gymnasium's Taxi does, or by a method
+    `action_masks()`, as sb3-contrib's do. What they give is what is trained on: a number that the observation space cannot
+    hold is an error. Environments in other processes are looked at there if `make_host` made them, or each is `checked`.
 
-    Raises: TypeError for what is neither, or has a space without a counterpart here.
+    Raises: TypeError for what is neither, or has a space without a counterpart here; MissingExtraError without Gymnasium 1.1.
+    In `reset` and `step` ValueError for an observation outside the dtype or the choices of its space, and for an action mask
+    that does not fit, or bars every action.
     """
 
     def __init__(self, env: Any):
-        gymnasium = import_extra("gymnasium", "gym")
+        gymnasium = import_gymnasium()
         if isinstance(env, gymnasium.Env):
             single = env
             env = gymnasium.vector.SyncVectorEnv([lambda: single], autoreset_mode="SameStep")
@@ -92,6 +106,7 @@ class HostEnv:
                 f"HostEnv is for Gymnasium's environments, but this is {type(env).__name__}. "
                 "Give a gymnasium.Env or a gymnasium.vector.VectorEnv; environments of perdure.env need no HostEnv."
             )
+        check_within(env)
         self.envs = env
         self.num_envs = int(env.num_envs)
         self.observation_space = from_gymnasium(env.single_observation_space)
@@ -99,7 +114,7 @@ class HostEnv:
         one = getattr(env.unwrapped, "envs", [env])[0]
         self.name = str(getattr(one.spec, "id", None) or getattr(one.unwrapped, "name", type(one.unwrapped).__name__))
         mode = env.metadata.get("autoreset_mode")
-        self._mode = getattr(mode, "value", mode) or "NextStep"  # Gymnasium 1.0 has no other and does not name it
+        self._mode = getattr(mode, "value", mode) or "NextStep"  # what those do that name none
         vector = gymnasium.vector
         resets_some = mode is not None and isinstance(env.unwrapped, vector.SyncVectorEnv | vector.AsyncVectorEnv)
         # A reset by mask right at the end of an episode replaces the step that NextStep would spend on it.
@@ -125,39 +140,44 @@ class HostEnv:
         """The first observations of new episodes. Environment `i` is seeded with `seed + i`."""
         observation, info = self.envs.reset(seed=seed)
         self._resetting = np.zeros(self.num_envs, bool)
-        self.observation, self.action_mask = as_tree(self.observation_space, observation), mask_in(info)
+        self.observation = as_tree(self.observation_space, observation)
+        self.action_mask = masks_in(info, self.action_space, ~self._resetting)
+        check_legal(self.action_mask, ~self._resetting)
         return self.observation
 
     def step(self, action: PyTree) -> HostStep:
         """What the actions lead to, one for each environment. Begins the next episode where one has ended.
 
-        Raises: NonFiniteError (a ValueError) for a reward that is no finite float32, naming the environment and the reward.
+        Raises: NonFiniteError (a ValueError) for a reward that is no finite float32, naming the environment and the reward;
+        ValueError for observations and masks that do not fit, as for the class.
         """
         happened = ~self._resetting
         observation, reward, terminated, truncated, info = self.envs.step(as_action(self.action_space, action))
         next_observation = observation = as_tree(self.observation_space, observation)
-        next_mask = mask = mask_in(info)
+        next_mask = mask = masks_in(info, self.action_space, ~terminated)
         done = terminated | truncated
         begins = self._resetting
         if self._mode == "SameStep":
             begins = done
             if done.any():
-                next_observation, next_mask = self._finals(observation, mask, info, done)
+                next_observation, next_mask = self._finals(observation, mask, info, done, truncated & ~terminated)
         elif self._resets_by_mask:
             begins = done
             if done.any():
                 observation, info = self.envs.reset(options={"reset_mask": done.astype(bool)})
-                observation, first_mask = as_tree(self.observation_space, observation), mask_in(info)
+                observation = as_tree(self.observation_space, observation)
+                first_mask = masks_in(info, self.action_space, done)
                 if mask is not None and first_mask is not None:
                     mask = np.where(done[:, None], first_mask, mask)
         else:
             self._resetting = done
+        check_legal(mask, ~self._resetting)
         self.observation, self.action_mask = observation, mask
         reward = as_reward(reward)
         return HostStep(next_observation, next_mask, reward, terminated, truncated, happened, begins, observation, mask)
 
     def _finals(
-        self, observation: PyTree, mask: np.ndarray | None, info: dict, done: np.ndarray
+        self, observation: PyTree, mask: np.ndarray | None, info: dict, done: np.ndarray, is_cut: np.ndarray
     ) -> tuple[Observation, np.ndarray | None]:
         """Successors and their masks where the vector environment shows the next episode already."""
         finals = jax.tree.map(np.copy, observation)
@@ -165,8 +185,15 @@ class HostEnv:
             final = as_tree(self.observation_space, info["final_obs"][i])
             for rows, value in zip(jax.tree.leaves(finals), jax.tree.leaves(final), strict=True):
                 rows[i] = value
-        final_mask = mask_in(info.get("final_info", {}))
-        if mask is None or final_mask is None:
+        if mask is None:
+            return finals, None
+        final_mask = masks_in(info.get("final_info", {}), self.action_space, is_cut)
+        if final_mask is None and is_cut.any():
+            raise ValueError(
+                f"environment {int(is_cut.argmax())} tells no action mask where a time limit cuts an episode, but else it does. "
+                "Tell one at every step."
+            )
+        if final_mask is None:  # episodes have ended for good, so nobody asks
             return finals, mask
         return finals, np.where(done[:, None], final_mask, mask)
 
@@ -198,26 +225,57 @@ def make_host(name: str, num_envs: int = 1, *, processes: bool = False, **settin
 
     Raises: ValueError if `num_envs` is below 1, and what `gymnasium.make` raises for an unknown name.
     """
-    gymnasium = import_extra("gymnasium", "gym")
+    gymnasium = import_gymnasium()
     check_counts(num_envs=num_envs)
-    envs = [lambda: gymnasium.make(name, **settings)] * num_envs
+    envs = [lambda: checked(gymnasium.make(name, **settings))] * num_envs
     if processes:  # forked ones would inherit the threads of JAX half alive, and may hang
         return HostEnv(gymnasium.vector.AsyncVectorEnv(envs, context="spawn", autoreset_mode="SameStep"))
     return HostEnv(gymnasium.vector.SyncVectorEnv(envs, autoreset_mode="SameStep"))
 
 
-def as_tree(space: AbstractSpace, value: Any) -> PyTree:
-    """A value (or a batch of them) of Gymnasium as a tree of numpy arrays with the dtypes of our space."""
-    match space:
-        case Dict():
-            return {name: as_tree(member, value[name]) for name, member in space.items}
-        case Tuple():
-            return tuple(as_tree(member, part) for member, part in zip(space.spaces, value, strict=True))
-        case Box():
-            return np.asarray(value, space.dtype)
-        case MultiBinary():
-            return np.asarray(value, np.int8)
-    return np.asarray(value, np.int32)
+def import_gymnasium() -> Any:
+    """Gymnasium. Raises: MissingExtraError if there is none, or one before 1.1, which cannot say how it begins episodes."""
+    gymnasium = import_extra("gymnasium", "gym")
+    if not hasattr(gymnasium.vector, "AutoresetMode"):
+        raise MissingExtraError(
+            f"Gymnasium {gymnasium.__version__} is too old to train on. Install a newer one with: "
+            'pip install "gymnasium>=1.1"',
+            name="gymnasium",
+        )
+    return gymnasium
+
+
+def checked(env: Any) -> Any:
+    """A `gymnasium.Env` that looks at what it gives, as `HostEnv` makes of each in its own process.
+
+    Its observations lose nothing in the dtype of its space, or it raises ValueError; and legal actions that it tells by a
+    method `action_masks()` are in `info["action_mask"]`.
+    """
+    from ._checked_env import CheckedEnv
+
+    return env if isinstance(env, CheckedEnv) else CheckedEnv(env)
+
+
+def check_within(env: Any) -> None:
+    """Make the environments of a vector `checked` ones, where they are in this process.
+
+    Raises: TypeError if they tell their legal actions where we do not hear it.
+    """
+    vector, inner = import_gymnasium().vector, env.unwrapped
+    if isinstance(inner, vector.SyncVectorEnv):
+        inner.envs = [checked(one) for one in inner.envs]
+        return
+    if isinstance(inner, vector.AsyncVectorEnv):
+        tells = any(inner.call("has_wrapper_attr", "action_masks")) and not all(
+            inner.call("has_wrapper_attr", "is_checked")
+        )
+    else:
+        tells = hasattr(env, "action_masks")
+    if tells:
+        raise TypeError(
+            f"The environments of {type(inner).__name__} tell their legal actions by a method action_masks(), which is not "
+            "called there. Make each of them a perdure.env.adapter.checked(env), or tell them in info['action_mask']."
+        )
 
 
 def as_reward(reward: ArrayLike) -> Float[np.ndarray, " num_envs"]:
@@ -244,9 +302,3 @@ def as_action(space: AbstractSpace, action: Action) -> PyTree:
             return tuple(as_action(member, part) for member, part in zip(space.spaces, action, strict=True))
     array = np.array(action)
     return array if isinstance(space, Box) or array.dtype != np.int32 else array.astype(np.int64)
-
-
-def mask_in(info: dict) -> Bool[np.ndarray, "num_envs choices"] | None:
-    """The action masks that a vector environment tells, or None."""
-    mask = info.get("action_mask")
-    return None if mask is None else np.asarray(mask, bool)

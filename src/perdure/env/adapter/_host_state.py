@@ -59,8 +59,9 @@ def restore(env: object, saved: object) -> None:
 
 
 def chain(env: object) -> Iterator[object]:
-    """The objects that an environment is made of, outermost first."""
-    yield env
+    """The objects that an environment is made of, outermost first, but for what only looks at it."""
+    if not hasattr(type(env), "is_checked"):
+        yield env
     for name in _INNER:
         inner = vars(env).get(name)
         for one in inner if isinstance(inner, list | tuple) else [] if inner is None else [inner]:
@@ -77,7 +78,7 @@ def making_of(env: object) -> list[str]:
     while one is not None:
         inner = next((found for name in _INNER if (found := vars(one).get(name))), None)
         is_vector = isinstance(inner, list | tuple) or hasattr(one, "num_envs")
-        if not is_vector or inner is None:
+        if (not is_vector or inner is None) and not hasattr(type(one), "is_checked"):
             spec = getattr(one, "spec", None)
             recorded = getattr(one, "_saved_kwargs", None) or (getattr(spec, "kwargs", None) if inner is None else None)
             parts.append(" ".join([name_of(one), *([str(spec.id)] if spec is not None else []), *told(recorded or {})]))
