@@ -13,8 +13,7 @@ import perdure.export.targets._registry as targets
 from perdure._core import ExportError, FileFormatError, import_extra
 from perdure.env.classic_control import CartPole
 from perdure.export import ExportReport, export, verify
-from perdure.export.program import Port
-from perdure.export.proof._tolerance import compare, near_ties
+from perdure.export.proof._tolerance import near_ties
 from perdure.export.targets import Written
 from perdure.export.targets.onnx import ONNX
 from perdure.graph import Graph, constant, emit, name_tensors, simplify
@@ -168,16 +167,11 @@ def test_observations_of_the_user_are_compared_too(tmp_path):
         export(discrete(), tmp_path / "c", observations=np.zeros((64, 5)))
 
 
-def test_a_near_tie_is_counted_and_a_clear_choice_is_not():
+def test_a_near_tie_is_seen_and_a_clear_choice_is_not():
     graph = simplify(graph_of(jnp.argmax, {"x": ((3,), np.float32)}))
     rows = {"x": np.array([[0, 1, 1.00001], [0, 1, 1.1]], np.float32)}
     ties = near_ties(graph, rows)
     assert ties.tolist() == [True, False]
-    port = Port("action", (), np.dtype(np.int32))
-    want, got = {"action": np.array([2, 2], np.int32)}, {"action": np.array([1, 1], np.int32)}
-    rows = compare((port,), got, want, None, ties)
-    assert rows.excused.tolist() == [True, False]
-    assert rows.failed.tolist() == [False, True]
 
 
 def test_export_of_an_mlp_takes_about_a_second(tmp_path):

@@ -20,7 +20,6 @@ from perdure.export.program import (
     shows_options,
 )
 from perdure.export.proof import (
-    TOLERANCE,
     Answer,
     Case,
     Reference,
@@ -94,14 +93,14 @@ def write_and_prove(
     runners = {target.name: Runner(target.runner) for target in targets if target.missing() is None}
     try:
         program = lower(policy, options, target=", ".join(target.name for target in targets))
-        case = make_case(policy, program, options, seed)
         reference, fitted = Reference(program), None
+        case = make_case(policy, program, reference, options, seed)
         precisions = {target.precision for target in targets}
         if INT8 in precisions or (options.calibration is not None and precisions != {FLOAT32}):
             fitted = calibrate(policy, program, reference, options, seed)
         programs = {precision: in_precision(program, precision, fitted) for precision in sorted(precisions)}
         measured = distances_of(programs, reference, case.good, fitted, seed)
-        rows, files = prove(programs, case, targets, runners, folder, options.name, measured)
+        rows, files = prove(programs, case, reference, targets, runners, folder, options.name, measured)
     finally:
         for runner in runners.values():
             runner.close()
@@ -113,6 +112,7 @@ def write_and_prove(
 def prove(
     programs: dict[str, Program],
     case: Case,
+    policy: Reference,
     targets: list[Target],
     runners: dict[str, Runner],
     folder: Path,
@@ -127,13 +127,16 @@ def prove(
         if target.name in runners:
             runners[target.name].submit(folder / written.run, case.job())
     for precision, program in programs.items():
-        want, those = expect(program, case), [target for target in targets if target.precision == precision]
+        reference = policy if precision == FLOAT32 else Reference(program)
+        want, those = expect(program, case, reference), [target for target in targets if target.precision == precision]
         answers = {t.name: runners[t.name].result() for t in those if t.name in runners}
         verdicts = {name: judge(name, program, case, want, answer) for name, answer in answers.items()}
         errors = np.max([np.zeros(case.num_good), *(verdict.row_errors for verdict in verdicts.values())], axis=0)
-        arrays = choose_golden(case, want, errors)
-        if precision == INT8 and any(verdict.max_error > TOLERANCE for verdict in verdicts.values()):
-            arrays = {k: x for k, x in arrays.items() if not k.startswith("sequence")}  # a tie may be among its steps
+        steps = np.max(
+            [np.zeros(() if case.reset is None else case.reset.shape), *(v.step_errors for v in verdicts.values())],
+            axis=0,
+        )
+        arrays = choose_golden(program, case, want, errors, steps)
         (folder / golden_file(precision)).write_bytes(golden_bytes(arrays))
         for target in those:
             files[target.name] += target.finish(program, folder, name, arrays)
@@ -142,7 +145,7 @@ def prove(
             else:
                 note, missing = target.note(files[target.name][0]), target.missing() or ""
                 row = unproven(target.name, target.precision, files[target.name], folder, note, missing)
-            rows[target.name] = dataclasses.replace(row, distance=distances.get(precision))
+            rows[target.name] = dataclasses.replace(row, distance=distances.get(precision), coverage=case.coverage)
     return [rows[target.name] for target in targets], files
 
 
@@ -156,6 +159,7 @@ def report_of(target: Target, files: list[str], folder: Path, verdict: Verdict, 
         max_error=verdict.max_error,
         actions_equal=verdict.actions_equal,
         ties=verdict.ties,
+        max_excused=verdict.max_excused,
         broken=verdict.broken,
         microseconds=None if answer.seconds is None else answer.seconds * 1e6,
         memory=answer.memory,

@@ -5,6 +5,7 @@ Its own last field is the digest of all the others, so that any changed byte of 
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,10 @@ def proof_of(row: TargetReport) -> dict[str, Any]:
         "max_error": row.max_error,
         "actions_equal": row.actions_equal,
         "ties": row.ties,
+        "max_excused": row.max_excused if math.isfinite(row.max_excused) else None,
         "broken": row.broken,
         "microseconds": row.microseconds,
+        **({} if row.coverage is None else {"coverage": dataclasses.asdict(row.coverage)}),
         **of_precision,
         **({"memory": row.memory} if row.memory else {}),
     }

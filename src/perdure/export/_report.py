@@ -11,8 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from perdure.export.precision import Distance
+from perdure.export.proof import Coverage
 
 NOT_PROVEN = "not proven here"
+MAX_NAMED = 5  # sides that no row reached; the manifest has them all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,7 @@ class TargetReport:
     observations: int  # rows compared, sequence steps included
     max_error: float
     actions_equal: int  # rows whose integer outputs are equal; for a continuous action all within tolerance
-    ties: int  # rows at the limit of float32: a near-tie of the logits, or an input where one rounding moves the answer
+    ties: int  # rows excused: they differ, and float32 rounding alone moves the policy to that answer
     broken: int  # rows with NaN or infinities whose guarded answer was as it must be
     microseconds: float | None  # median of one action at batch 1, the runtime's own call included
     memory: dict[str, int | None] = dataclasses.field(default_factory=dict)  # of C: bytes of flash, stack, workspace
@@ -41,6 +43,10 @@ class TargetReport:
     distance: Distance | None = None
     note: str = ""
     missing: str | None = None
+    max_excused: float = (
+        0.0  # the largest error of the ties, infinite at one without a number; `max_error` is of the other rows
+    )
+    coverage: Coverage | None = None  # of the policy's clips, maxima, selections and tables by the rows compared
 
     @property
     def is_proven(self) -> bool:
@@ -72,6 +78,15 @@ def unproven(target: str, precision: str, files: Sequence[str], folder: Path, no
         note=note,
         missing=missing,
     )
+
+
+def coverage_lines(coverage: Coverage | None) -> list[str]:
+    """What no row reached."""
+    if coverage is None or not coverage.unreached:
+        return []
+    named = "; ".join(coverage.unreached[:MAX_NAMED])
+    more = f"; and {len(coverage.unreached) - MAX_NAMED} more" if len(coverage.unreached) > MAX_NAMED else ""
+    return [f"Not reached by any row, {len(coverage.unreached)} of {coverage.sides} sides: {named}{more}."]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +130,12 @@ class ExportReport:
             if row.distance is not None:
                 lines.append(f"{row.target} is {row.precision}, near to the policy and not equal: {row.distance}.")
             lines += [row.note] if row.note else []
+            if row.ties:
+                lines.append(
+                    f"{row.target}: {row.ties} of {row.observations} rows differ (largest error {row.max_excused:.1e}) where "
+                    "float32 rounding alone moves the policy to that answer."
+                )
+        lines += coverage_lines(next((row.coverage for row in self.targets if row.coverage is not None), None))
         lines += [f"{row.target}: {NOT_PROVEN}. {row.missing}" for row in self.targets if not row.is_proven]
         if self.kept:
             lines.append(f"Kept of the earlier export: {', '.join(self.kept)}.")

@@ -25,7 +25,7 @@ from ._graph import (
     scalar as scalar,
     size as size,
 )
-from ._interpret import UNARY_FUNCTIONS as UNARY_FUNCTIONS, interpret as interpret
+from ._interpret import UNARY_FUNCTIONS as UNARY_FUNCTIONS, evaluate as evaluate, interpret as interpret
 from ._jax import in_jax as in_jax
 from ._operators import (
     ATTRIBUTES as ATTRIBUTES,

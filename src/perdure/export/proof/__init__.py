@@ -4,6 +4,7 @@ Runtimes run in processes of their own: `replay.py` with a target's runner, `ser
 """
 
 from ._chromium import missing_chromium as missing_chromium
+from ._coverage import Coverage as Coverage
 from ._golden import choose_golden as choose_golden, golden_rows as golden_rows
 from ._javascript import missing_package as missing_package, named_modules_only as named_modules_only
 from ._observations import as_rows as as_rows, sample_leaf as sample_leaf

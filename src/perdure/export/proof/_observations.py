@@ -11,6 +11,8 @@ LARGE = (1e3, 1e6)  # where a side has no bound, or one that no sensor reaches
 UNREACHED = 1e10
 DENORMAL = 1e-40
 MAX_SINGLE_MASKS = 64
+GRIDS = (0.5, 0.25, 1.0)  # rows of whole multiples: many entries are equal, and halves are rounded
+SAMPLED, BOUNDARY, SEARCHED = range(3)  # where a good row comes from
 Generator = np.random.Generator
 
 
@@ -45,6 +47,9 @@ def special_box(space: Box, random: Generator) -> list[np.ndarray]:
         low, high = limits(space, reach)
         rows += [low, high, *(np.where(random.random(space.shape) < 0.5, low, high) for _ in range(4))]
         rows += [random.uniform(low, high, space.shape) for _ in range(4)]
+    low, high = limits(space, 3.0)
+    rows += [np.rint(random.uniform(low, high, space.shape) / grid) * grid for grid in GRIDS for _ in range(4)]
+    rows += [np.full(space.shape, random.uniform(low, high, space.shape).flat[0]) for _ in range(4)]
     held = np.finfo(space.dtype)  # float16 ends long before the large numbers
     with np.errstate(under="ignore"):
         return [np.clip(np.clip(row, held.min, held.max).astype(space.dtype), space.low, space.high) for row in rows]

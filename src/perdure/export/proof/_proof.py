@@ -12,9 +12,12 @@ from perdure.export.program import ExportOptions, Program, next_name
 from perdure.graph import interpret
 from perdure.policy import AbstractPolicy
 
-from ._observations import broken_inputs, make_inputs
+from ._boundaries import boundary_rows
+from ._coverage import Coverage, search
+from ._observations import BOUNDARY, SAMPLED, SEARCHED, broken_inputs, make_inputs
 from ._run import Answer, Job, take_slices
-from ._tolerance import MAX_TIE_SHARE, Arrays, Comparison, compare, near_ties, nudged
+from ._ties import is_answer
+from ._tolerance import MAX_TIE_SHARE, Arrays, Comparison, compare, near_ties
 
 CHUNK = 256  # rows the reference computes at once: one compilation whatever their number
 BATCHES = ((64, None), (7, 70), (1, 100))  # batch size, and how many rows go that way (None: all)
@@ -69,6 +72,8 @@ class Case:
     sequence: Arrays
     initial: Arrays
     reset: np.ndarray | None
+    kinds: np.ndarray  # of the good rows: where they come from
+    coverage: Coverage
 
     def job(self) -> Job:
         return Job(self.rows, self.slices, self.sequence, self.initial, self.reset)
@@ -82,12 +87,18 @@ class Case:
         return {k: x[self.num_good :] for k, x in self.rows.items()}
 
 
-def make_case(policy: AbstractPolicy, program: Program, options: ExportOptions, seed: int) -> Case:
+def make_case(
+    policy: AbstractPolicy, program: Program, reference: Reference, options: ExportOptions, seed: int
+) -> Case:
     sign = program.signature
-    good = make_inputs(policy, sign, max(options.num_observations, 1), seed, options.observations)
-    num_good = len(next(iter(good.values())))
+    sampled = make_inputs(policy, sign, max(options.num_observations, 1), seed, options.observations)
+    found = {SAMPLED: sampled, BOUNDARY: boundary_rows(sign, reference, sampled, seed)}
+    found[SEARCHED], coverage = search(program, joined(*found.values()), seed)
+    good = joined(*found.values())
+    kinds = np.concatenate([np.full(len(next(iter(rows.values()))), kind) for kind, rows in found.items()])
+    num_good = len(kinds)
     broken = broken_inputs(sign, good) if options.nan_guard else {k: x[:0] for k, x in good.items()}
-    rows = {k: np.concatenate([x, broken[k]]) for k, x in good.items()}
+    rows = joined(good, broken)
     total = len(next(iter(rows.values())))
     slices = []
     for size, limit in BATCHES:
@@ -95,37 +106,41 @@ def make_case(policy: AbstractPolicy, program: Program, options: ExportOptions, 
         slices += [(start, min(start + size, stop)) for start in range(0, stop, size)]
     slices += [(start, min(start + 64, total)) for start in range(num_good, total, 64)]
     if not sign.initial_state:
-        return Case(rows, num_good, slices, {}, {}, None)
+        return Case(rows, num_good, slices, {}, {}, None, kinds, coverage)
     random = np.random.default_rng(seed + 1)
-    pick = random.integers(0, num_good, (SEQUENCE_STEPS, SEQUENCE_BATCH))
+    num_sampled = int((kinds == SAMPLED).sum())
+    pick = random.integers(0, num_sampled, (SEQUENCE_STEPS, SEQUENCE_BATCH))
     sequence = {p.name: good[p.name][pick] for p in sign.inputs if p.name not in sign.initial_state}
     initial = {k: np.repeat(x[None], SEQUENCE_BATCH, 0) for k, x in sign.initial_state.items()}
     reset = random.random((SEQUENCE_STEPS, SEQUENCE_BATCH)) < RESET_PROBABILITY
-    return Case(rows, num_good, slices, sequence, initial, reset)
+    return Case(rows, num_good, slices, sequence, initial, reset, kinds, coverage)
+
+
+def joined(*parts: Arrays) -> Arrays:
+    """Rows of the same inputs, one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
     """What the policy answers to a case: from JAX on good rows and sequences, from the guarded graph on broken ones.
 
-    For a program of fewer digits all of it is from its graph.
+    For a program of fewer digits all of it is from its graph. `ties` are rows near a decision.
     """
 
+    reference: Reference
     good: Arrays
-    moved: list[Arrays]
     ties: np.ndarray
     broken: Arrays
     sequence: Arrays
 
 
-def expect(program: Program, case: Case) -> Expected:
-    reference = Reference(program)
+def expect(program: Program, case: Case, reference: Reference) -> Expected:
     good = reference(case.good)
-    moved = [reference(inputs) for inputs in nudged(case.good)]
     sequence = reference.sequence(case.sequence, case.initial, case.reset) if case.reset is not None else {}
     broken = interpret(program.graph, case.broken) if len(next(iter(case.broken.values()))) else {}
     check_guard(program, broken, case.broken)
-    return Expected(good, moved, near_ties(program.plain, case.good), broken, sequence)
+    return Expected(reference, good, near_ties(program.plain, case.good), broken, sequence)
 
 
 def check_guard(program: Program, guarded: Arrays, inputs: Arrays) -> None:
@@ -151,11 +166,13 @@ def check_guard(program: Program, guarded: Arrays, inputs: Arrays) -> None:
 @dataclasses.dataclass(frozen=True)
 class Verdict:
     observations: int
-    max_error: float
+    max_error: float  # of the rows that need no excuse
     actions_equal: int
-    ties: int
+    ties: int  # rows that are excused
+    max_excused: float  # the largest error among them; infinite where one side is no number
     broken: int
-    row_errors: np.ndarray  # of the good rows, each run once
+    row_errors: np.ndarray  # of the good rows, each run once; infinite where excused
+    step_errors: np.ndarray  # (time, batch) of the sequences as they ran; infinite where an integer is another
 
 
 def judge(target: str, program: Program, case: Case, want: Expected, answer: Answer) -> Verdict:
@@ -163,45 +180,72 @@ def judge(target: str, program: Program, case: Case, want: Expected, answer: Ans
 
     Raises: ExportError with the worst observation and both answers.
     """
-    ports = program.signature.outputs
     good_slices = [s for s in case.slices if s[1] <= case.num_good]
     order = np.concatenate([np.arange(*s) for s in good_slices])
     got = {k: x[: len(order)] for k, x in answer.flat.items()}
-    moved = [take_slices(m, good_slices) for m in want.moved]
-    rows = compare(ports, got, take_slices(want.good, good_slices), moved, want.ties[order])
-    complain(
-        target, program, rows, {k: x[order] for k, x in case.rows.items()}, got, take_slices(want.good, good_slices)
+    rows = judge_rows(
+        target, program, {k: x[order] for k, x in case.rows.items()}, got, take_slices(want.good, good_slices)
     )
     check_broken(target, program, case, want.broken, {k: x[len(order) :] for k, x in answer.flat.items()})
-    steps = judge_sequence(target, program, case, want, answer)
-    parts = [rows, *steps]
+    parts = [rows, *judge_sequence(target, program, case, want, answer)]
     errors = np.concatenate([part.errors for part in parts])
+    excused = np.concatenate([part.excused for part in parts])
     return Verdict(
         observations=len(errors),
-        max_error=float(errors[np.isfinite(errors)].max(initial=0.0)),
+        max_error=float(errors[np.isfinite(errors) & ~excused].max(initial=0.0)),
         actions_equal=int(sum((part.equal & ~part.failed).sum() for part in parts)),
-        ties=int(sum(part.excused.sum() for part in parts)),
+        ties=int(excused.sum()),
+        max_excused=float(errors[excused].max(initial=0.0)),
         broken=len(next(iter(case.broken.values()))),
         row_errors=np.where(rows.excused, np.inf, rows.errors)[: case.num_good],
+        step_errors=free_errors(program, want.sequence, answer.sequence),
     )
+
+
+def judge_rows(target: str, program: Program, inputs: Arrays, got: Arrays, want: Arrays) -> Comparison:
+    """Raises: ExportError if a row differs without an excuse, or too many with one."""
+    ports = program.signature.outputs
+
+    def is_earned(k: int) -> bool:
+        """The graph has to give the policy's own answer too: else it is not the policy, and excuses nothing."""
+        row = {port.name: inputs[port.name][k : k + 1] for port in program.signature.inputs}
+        theirs, ours = ({port.name: side[port.name][k : k + 1] for port in ports} for side in (got, want))
+        return is_answer(program.plain, ports, row, ours) and is_answer(program.graph, ports, row, theirs)
+
+    rows = compare(ports, got, want, is_earned)
+    complain(target, program, rows, inputs, got, want)
+    return rows
 
 
 def judge_sequence(target: str, program: Program, case: Case, want: Expected, answer: Answer) -> list[Comparison]:
+    """Each step from the memory that the target itself has there: what it remembers was compared a step before."""
     if case.reset is None:
         return []
+    inputs = flat(case.sequence | {k: fed(case, k, answer.sequence[next_name(k)]) for k in case.initial})
+    inputs = {port.name: inputs[port.name] for port in program.signature.inputs}
+    return [judge_rows(target, program, inputs, flat(answer.sequence), want.reference(inputs))]
 
-    def flat(arrays: Arrays) -> Arrays:
-        return {k: x.reshape(-1, *x.shape[2:]) for k, x in arrays.items()}
 
-    got, expected = flat(answer.sequence), flat(want.sequence)
-    shape = (SEQUENCE_STEPS, SEQUENCE_BATCH)
-    fed = {k: np.concatenate([case.initial[k][None], want.sequence[next_name(k)][:-1]]) for k in case.initial}
-    inputs = flat(case.sequence | fed)
-    ties = near_ties(program.plain, {p.name: inputs[p.name] for p in program.signature.inputs})
-    ties = np.logical_or.accumulate(ties.reshape(shape), 0).reshape(-1)  # what follows a tie follows from it
-    steps = compare(program.signature.outputs, got, expected, None, ties)
-    complain(target, program, steps, inputs, got, expected)
-    return [steps]
+def flat(arrays: Arrays) -> Arrays:
+    """(time, batch, ...) as rows."""
+    return {k: x.reshape(-1, *x.shape[2:]) for k, x in arrays.items()}
+
+
+def fed(case: Case, name: str, following: np.ndarray) -> np.ndarray:
+    """The memory before each step, given that after each step."""
+    before = np.concatenate([case.initial[name][None], following[:-1]])
+    assert case.reset is not None
+    at = case.reset.reshape(case.reset.shape + (1,) * (before.ndim - 2))
+    return np.where(at, case.initial[name][None], before)
+
+
+def free_errors(program: Program, want: Arrays, got: Arrays) -> np.ndarray:
+    """(time, batch): how far the target is from the policy where each goes on from its own memory."""
+    if not want:
+        return np.zeros(())
+    first = next(iter(want.values()))
+    steps = compare(program.signature.outputs, flat(got), flat(want), lambda _: False)
+    return np.where(steps.equal, steps.errors, np.inf).reshape(first.shape[:2])
 
 
 def complain(target: str, program: Program, rows: Comparison, inputs: Arrays, got: Arrays, want: Arrays) -> None:
@@ -210,8 +254,8 @@ def complain(target: str, program: Program, rows: Comparison, inputs: Arrays, go
         return
     if not bad.any():
         raise ExportError(
-            f"export to {target}: {rows.excused.sum()} of {len(bad)} observations differ, all at near-ties. "
-            "That many are no chance: train the policy further, or look for outputs that are all alike."
+            f"export to {target}: {rows.excused.sum()} of {len(bad)} observations differ where float32 rounding alone moves "
+            "the policy. That many are no chance: train the policy further, or look for outputs that are all alike."
         )
     worst = int(np.argmax(np.where(bad, np.where(rows.equal, rows.errors, np.inf), -1)))
     names = [port.name for port in program.signature.outputs]
@@ -226,18 +270,20 @@ def check_broken(target: str, program: Program, case: Case, want: Arrays, got: A
     """On broken rows every answer is the guarded graph's, which `check_guard` compared with the policy."""
     if not want:
         return
-    for port in program.signature.outputs:
-        a, b = got[port.name], want[port.name]
-        close = np.isclose(a, b, rtol=1e-4, atol=1e-4, equal_nan=True) if port.dtype.kind == "f" else a == b
-        wrong = ~close.reshape(len(a), -1).all(-1)
-        if wrong.any():
-            wrong = wrong & ~near_ties(program.plain, case.broken)
-        if wrong.any():
-            k = int(np.argmax(wrong))
-            raise ExportError(
-                f"export to {target}: the NaN guard does not hold; nothing was written. {show(case.broken, k)}\n"
-                f"  wanted {port.name} = {b[k]}, got {a[k]}"
-            )
+    ports = program.signature.outputs
+
+    def is_earned(k: int) -> bool:
+        row, theirs = ({name: x[k : k + 1] for name, x in side.items()} for side in (case.broken, got))
+        return is_answer(program.graph, ports, row, theirs)
+
+    rows = compare(ports, got, want, is_earned)
+    if rows.failed.any():
+        k = int(np.argmax(rows.failed))
+        names = [port.name for port in ports]
+        raise ExportError(
+            f"export to {target}: the NaN guard does not hold; nothing was written. {show(case.broken, k)}\n"
+            f"  wanted {show({name: want[name] for name in names}, k)}, got {show({name: got[name] for name in names}, k)}"
+        )
 
 
 def show(arrays: Arrays, row: int) -> str:

@@ -1,0 +1,57 @@
+"""Rows at the boundaries of a discrete policy: between two observations with other actions, as near as the halving goes.
+
+There a small error of scale moves the action. Whole numbers of an observation end one apart; further halvings leave
+some of their entries equal.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from perdure.export.program import Signature
+from perdure.space import Box
+
+from ._tolerance import Arrays
+
+PAIRS = 256  # that are asked for; the reference answers as many at once
+HALVINGS = 10  # 1/1024 of the way is left
+MAX_BYTES = 64 * 2**20  # of rows: fewer pairs of large images
+
+
+def boundary_rows(sign: Signature, answer: Callable[[Arrays], Arrays], rows: Arrays, seed: int) -> Arrays:
+    """Pairs of rows close together that the policy answers with other integers, both sides; none for a continuous one."""
+    moving = [port.name for port in sign.inputs if isinstance(port.space, Box)]
+    decided = [port.name for port in sign.outputs if port.dtype.kind != "f"]
+    random = np.random.default_rng(seed + 2)
+    count = len(next(iter(rows.values())))
+    pairs = int(np.clip(MAX_BYTES // max(1, sum(x[:1].nbytes for x in rows.values())), 1, PAIRS))
+    first, second = random.integers(0, count, (2, pairs))
+    a = {name: x[first] for name, x in rows.items()}
+    b = a | {name: rows[name][second] for name in moving}
+    if not moving or not decided:
+        return {name: x[:0] for name, x in rows.items()}
+    of_first = {name: answer(a)[name] for name in decided}
+    is_pair = differs(of_first, answer(b))
+    if not is_pair.any():
+        return {name: x[:0] for name, x in rows.items()}
+    a, b, of_first = ({name: x[is_pair] for name, x in side.items()} for side in (a, b, of_first))
+    for _ in range(HALVINGS):
+        middle = a | {name: between(a[name], b[name], random) for name in moving}
+        is_beyond = differs(of_first, answer(middle))
+        a, b = pick(is_beyond, a, middle), pick(is_beyond, middle, b)
+    return {name: np.concatenate([a[name], b[name]]) for name in rows}
+
+
+def differs(want: Arrays, got: Arrays) -> np.ndarray:
+    """Row by row: whether one of the integers is another."""
+    return np.any([(x != got[name]).reshape(len(x), -1).any(-1) for name, x in want.items()], axis=0)
+
+
+def between(a: np.ndarray, b: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The middle; of whole numbers one next to it, by chance."""
+    middle = (a.astype(np.float64) + b.astype(np.float64)) / 2
+    return (middle if a.dtype.kind == "f" else np.floor(middle + random.choice((0.0, 0.5), a.shape))).astype(a.dtype)
+
+
+def pick(where: np.ndarray, yes: Arrays, no: Arrays) -> Arrays:
+    return {name: np.where(where.reshape(-1, *(1,) * (x.ndim - 1)), x, no[name]) for name, x in yes.items()}
