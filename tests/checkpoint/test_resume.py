@@ -91,7 +91,7 @@ def test_another_environment_is_not_put_where_the_saved_one_stood(tmp_path):
     algorithm, state = one_iteration_on(env)
     save(tmp_path / "a", algorithm, state, env=env)
     other = make_host("CartPole-v1", 2, sutton_barto_reward=True)
-    other.envs.envs[1] = other.envs.envs[1].env  # one wrapper less
+    other.envs.envs[1] = other.envs.envs[1].env.env  # one wrapper less, beneath what looks at it
     with pytest.warns(
         UserWarning, match="could not be put where it stood, so its episodes begin anew: the saved environment"
     ):

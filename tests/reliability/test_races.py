@@ -8,9 +8,15 @@ import time
 import pytest
 
 from perdure._core import OWNER
+from perdure.algorithm import PPO
 from perdure.checkpoint import latest, read_policy_header, verify
+from perdure.cli._evaluate import evaluate
+from perdure.cli._inspect import inspect
+from perdure.cli._resume import resume
+from perdure.cli._train import train
+from perdure.policy import MLPBody
 from tests.reliability.test_kill import Server
-from tests.support.command_line import PERDURE, perdure
+from tests.support.command_line import PERDURE
 from tests.support.reliability_kit import count, marker_of
 
 pytestmark = pytest.mark.reliability
@@ -74,26 +80,29 @@ def test_of_two_trainers_that_start_at_once_one_is_refused_and_the_other_leaves_
     figures(pairs=cases, refused=cases, refused_while_the_other_trained=waited, mixed=0)
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
-def test_a_run_that_is_trained_further_and_ended_is_used_as_far_as_it_came(tmp_path, figures, end):
-    perdure(*TRAIN, "--total-timesteps", "4096", cwd=tmp_path)
-    saves = tmp_path / "run/saves"
+ENDS = [signal.SIGKILL, signal.SIGTERM][: count(1, 2)]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.name)
+def test_a_run_that_is_trained_further_and_ended_is_used_as_far_as_it_came(tmp_path, figures, capsys, end):
+    algorithm = PPO(num_envs=2, num_steps=64, num_minibatches=1)
+    run, settings = tmp_path / "run", {"total_timesteps": 4096, "checkpoints": 500, "compilation_cache": False}
+    train(algorithm, "CartPole-v1", MLPBody(hidden_sizes=(4,)), out=run, **settings)
     training = started("resume", "run", "--total-timesteps", "40_000_000", cwd=tmp_path)
-    before = set(os.listdir(saves))
+    saves = run / "saves"
+    before = set(saves.glob("CartPole_*"))
     try:
-        wait_for(lambda: (tmp_path / "run" / OWNER).exists(), training)
-        refused = perdure("resume", "run", cwd=tmp_path, check=False)
-        assert refused.returncode == 1
-        assert f"run is in use by process {training.pid} on" in " ".join(refused.stderr.split())
-        wait_for(lambda: len(set(os.listdir(saves)) - before) > 0 and latest(saves).name not in before, training)
-        training.send_signal(end)
+        wait_for(lambda: (run / OWNER).exists(), training)
+        with pytest.raises(BlockingIOError, match=rf"run is in use by process {training.pid} on"):
+            resume(run, compilation_cache=False)
+        wait_for(lambda: not before & set(saves.glob("CartPole_*")), training)  # both have made room for newer ones
     finally:
-        if training.poll() is None and end != signal.SIGTERM:
-            training.kill()
-        training.communicate(timeout=300)
+        training.send_signal(end)
+        training.communicate()
     newest = verify(latest(saves))["steps"]
     assert newest > 4096
-    for command in (("evaluate", "run", "--episodes", "2"), ("inspect", "run")):
-        printed = " ".join(perdure(*command, cwd=tmp_path).stdout.split())
-        assert f"run: step {newest:,}," in printed
-    figures(step=newest)
+    capsys.readouterr()
+    evaluate(run, episodes=2, compilation_cache=False)
+    inspect(run)
+    assert capsys.readouterr().out.count(f"run: step {newest:,}, ") == 2
+    figures(runs=1, newest_used=1)

@@ -59,7 +59,7 @@ def go_on(path: Path, total_timesteps: int | None) -> None:
         )
     if not has_buffer:
         state = algorithm.refill(state, env=host)
-    Console().print(f"Going on from step {head['steps']:,}, {newest}", highlight=False)
+    Console().print(f"Going on from step {head['steps']:,}, {newest}", highlight=False, markup=False, soft_wrap=True)
     began = time.perf_counter()
     state = algorithm.run(state, left, callbacks=run.callbacks(), env=host)
     run.finish(algorithm, state, env, time.perf_counter() - began)

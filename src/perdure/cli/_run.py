@@ -94,7 +94,8 @@ def with_newest(path: Path, read: Callable[[Path], T]) -> T:
                 raise
         else:
             if newest.steps is not None:
-                Console().print(f"{path}: step {newest.steps:,}, {newest.path.relative_to(path)}", highlight=False)
+                line = f"{path}: step {newest.steps:,}, {newest.path.relative_to(path)}"
+                Console().print(line, highlight=False, markup=False, soft_wrap=True)
             return result
     raise AssertionError("the last attempt raises")
 
@@ -112,7 +113,11 @@ def policy_and_metadata(path: Path) -> tuple[AbstractPolicy, dict[str, Any]]:
     if not is_checkpoint(path):
         return load_policy(path), read_policy_header(path).metadata
     head = read_metadata(path)
-    return load_policy_of(path), {**head["metadata"], "algorithm": head["algorithm"], "steps": head["steps"]}
+    return load_policy_of(path), {
+        **head["metadata"],
+        "algorithm": head["algorithm"].rpartition(".")[2],
+        "steps": head["steps"],
+    }
 
 
 def environment_of(metadata: dict[str, Any], name: str | None) -> AbstractEnv | HostEnv:
