@@ -45,7 +45,10 @@ def choose_rows(program: Program, case: Case, want: Expected, errors: np.ndarray
     """
     safe = (errors <= SAFE_ERROR) & ~want.ties
     exact = [k for k in np.flatnonzero((errors <= SAFE_ERROR) & want.ties)[:MAX_ASKED] if is_firm_row(program, case, k)]
-    kinds = [exact, *(np.flatnonzero(safe & (case.kinds == kind)) for kind in (BOUNDARY, SEARCHED))]
+    kinds: list[Sequence[int]] = [
+        exact,
+        *(np.flatnonzero(safe & (case.kinds == kind)) for kind in (BOUNDARY, SEARCHED)),
+    ]
     rest = np.flatnonzero(safe & (case.kinds == SAMPLED))
     chosen = [int(k) for kind in kinds for k in kind[: max(count // 4, 1)]]
     chosen = [*chosen, *(int(k) for k in rest if k not in chosen)][:count]

@@ -145,7 +145,7 @@ def ways(graph: Graph, row: Arrays) -> Iterator[Way]:
         way = follow(graph, row, forced, flush=flush)
         started += 1
         yield way
-        further = [({}, True)] if way.has_subnormals and not flush and not forced else []
+        further: list[tuple[Forced, bool]] = [({}, True)] if way.has_subnormals and not flush and not forced else []
         further += [(forced | more, flush) for more in other_answers(way, nodes) if not more.keys() & forced.keys()]
         for choice, is_flushed in further:
             name = (frozenset((*key, value.item()) for key, value in choice.items()), is_flushed)
