@@ -45,8 +45,8 @@ def choose_rows(program: Program, case: Case, want: Expected, errors: np.ndarray
     """
     safe = (errors <= SAFE_ERROR) & ~want.ties
     exact = [k for k in np.flatnonzero((errors <= SAFE_ERROR) & want.ties)[:MAX_ASKED] if is_firm_row(program, case, k)]
-    kinds: list[Sequence[int]] = [
-        exact,
+    kinds = [
+        np.array(exact, int),
         *(np.flatnonzero(safe & (case.kinds == kind)) for kind in (BOUNDARY, SEARCHED)),
     ]
     rest = np.flatnonzero(safe & (case.kinds == SAMPLED))
