@@ -40,7 +40,8 @@ class Listing(NamedTuple):
 
 def listing(folder: Path) -> Listing:
     """The checkpoints in a folder. Their other files are not read."""
-    found, broken, unread, has_changed, names = [], {}, {}, False, sorted(os.listdir(folder))
+    found, broken, has_changed, names = [], {}, False, sorted(os.listdir(folder))
+    unread: dict[Path, Exception] = {}
     for path in (folder / name for name in names if not name.startswith(".") and name != BROKEN):
         try:
             head, age = read_metadata(path), os.stat(path / METADATA).st_mtime_ns

@@ -103,7 +103,7 @@ def masks_in(
     if told is None:
         return None
     mask = np.asarray(told)
-    mask = mask if mask.dtype != object else np.stack(mask)
+    mask = mask if mask.dtype != object else np.stack(list(mask))
     if mask.shape != (num_envs, space.mask_size):
         raise ValueError(
             f"info['action_mask'] has shape {mask.shape}, but {num_envs} environments with {type(space).__name__} actions have "
