@@ -281,7 +281,9 @@ def test_masks_from_other_processes_are_heard():
 def test_masks_from_other_processes_that_would_not_be_heard_are_told():
     env = in_process(Corridor)
     try:
-        with pytest.raises(TypeError, match=r"AsyncVectorEnv tell their legal actions .* perdure\.env\.adapter\.checked"):
+        with pytest.raises(
+            TypeError, match=r"AsyncVectorEnv tell their legal actions .* perdure\.env\.adapter\.checked"
+        ):
             HostEnv(env)
     finally:
         env.close()
