@@ -1,9 +1,10 @@
 """Rows at the boundaries of a discrete policy: between two observations with other actions, as near as the halving goes.
 
 There a small error of scale moves the action. Whole numbers of an observation end one apart; further halvings leave
-some of their entries equal.
+more and more of their entries equal, down to one.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ from perdure.space import Box
 from ._tolerance import Arrays
 
 PAIRS = 256  # that are asked for; the reference answers as many at once
-HALVINGS = 10  # 1/1024 of the way is left
+HALVINGS = 13  # 1/8192 of the way is left; nearer, rounding alone would decide
 MAX_BYTES = 64 * 2**20  # of rows: fewer pairs of large images
 
 
@@ -35,11 +36,16 @@ def boundary_rows(sign: Signature, answer: Callable[[Arrays], Arrays], rows: Arr
     if not is_pair.any():
         return {name: x[:0] for name, x in rows.items()}
     a, b, of_first = ({name: x[is_pair] for name, x in side.items()} for side in (a, b, of_first))
-    for _ in range(HALVINGS):
+    for _ in range(HALVINGS + of_entries(a, moving)):
         middle = a | {name: between(a[name], b[name], random) for name in moving}
         is_beyond = differs(of_first, answer(middle))
         a, b = pick(is_beyond, a, middle), pick(is_beyond, middle, b)
     return {name: np.concatenate([a[name], b[name]]) for name in rows}
+
+
+def of_entries(rows: Arrays, names: list[str]) -> int:
+    """How many halvings more leave one entry of whole numbers that differs."""
+    return max((math.ceil(math.log2(max(rows[k][0].size, 1))) for k in names if rows[k].dtype.kind != "f"), default=0)
 
 
 def differs(want: Arrays, got: Arrays) -> np.ndarray:

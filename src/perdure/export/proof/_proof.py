@@ -193,7 +193,7 @@ def judge(target: str, program: Program, case: Case, want: Expected, answer: Ans
     return Verdict(
         observations=len(errors),
         max_error=float(errors[np.isfinite(errors) & ~excused].max(initial=0.0)),
-        actions_equal=int(sum((part.equal & ~part.failed).sum() for part in parts)),
+        actions_equal=int(sum((~part.failed & ~part.excused).sum() for part in parts)),
         ties=int(excused.sum()),
         max_excused=float(errors[excused].max(initial=0.0)),
         broken=len(next(iter(case.broken.values()))),
