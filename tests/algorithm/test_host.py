@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from jax import random as jr
 
-from perdure.algorithm import DQN, PPO, SAC
+from perdure.algorithm import DQN, PPO, SAC, _host_compiled
 from perdure.callback import AbstractCallback
 from perdure.env import TimeLimit
 from perdure.env.adapter import HostEnv, HostSpec, make_host, to_gymnasium_env
@@ -75,6 +75,19 @@ def test_running_on_is_exact_while_the_environment_stands(new):
     env = host()
     half = algorithm.run(algorithm.init(env, policy, key=jr.key(1)), steps, env=env)
     assert bits(algorithm.run(half, steps, env=env)) == bits(once)
+
+
+@BOTH
+def test_each_program_of_a_host_training_is_compiled_once(new):
+    algorithm, policy = new()
+    programs = (_host_compiled.begin_rollout, _host_compiled.act, _host_compiled.learn)
+    env, before = host(), [program._cache_size() for program in programs]
+    state = algorithm.init(env, policy, key=jr.key(1))
+    for iterations in (1, 3, 5):
+        state = algorithm.run(state, iterations * algorithm.steps_per_iteration, env=env)
+    warmup = algorithm.warmup_rollouts > 0
+    for program, count in zip(programs, before, strict=True):
+        assert program._cache_size() - count <= 1 + warmup
 
 
 def test_an_environment_that_moved_on_begins_anew_with_a_warning():
