@@ -21,6 +21,7 @@ from ._directory import (
 from ._find import Found as Found, Retention as Retention, checkpoints_in as checkpoints_in, latest as latest
 from ._hub import Pushed as Pushed, load_from_hub as load_from_hub, push_to_hub as push_to_hub
 from ._metadata import METADATA as METADATA, read_metadata as read_metadata
+from ._numerics import in_words as in_words, other_numerics as other_numerics
 from ._policy_file import (
     PolicyHeader as PolicyHeader,
     load_policy as load_policy,

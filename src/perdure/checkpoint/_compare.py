@@ -48,7 +48,8 @@ def read_side(path: Path) -> Compared:
     if (path / METADATA).exists():
         head, files = read(path, (MODEL, OPTIMIZER, TRAINING))
         kept = {name: head[name] for name in ("steps", "settings", "perdure", "jax", "metadata")}
-        kept |= {"algorithm": head["algorithm"].split(".")[-1], "buffer": BUFFER in head["files"]}
+        kept |= {"numerics": head.get("numerics", {}), "algorithm": head["algorithm"].split(".")[-1]}
+        kept |= {"buffer": BUFFER in head["files"]}
         arrays = {p.removeprefix("learner."): array for p, array in state_of_today(head, files).arrays.items()}
         fields = {**words(kept), **dict(listing(head["policy"]))}
         return Compared(True, policy_in(head, files[MODEL]), fields, arrays)

@@ -6,10 +6,10 @@
     train_state.safetensors      environments, memories, keys, counters, running statistics
     buffer_state.safetensors     replay buffer and priorities, only with `buffer=True`
 
-`metadata.json` is canonical JSON: the format, the versions that wrote it, the algorithm with its settings, the descriptions of
-policy, environment and the whole state (see `_state`), where a host environment stands, size and SHA-256 of each file (see
-`_digest`), what the caller adds, and the SHA-256 of all that. So no bit of the directory can change unnoticed, and no file may
-be missing or come from elsewhere.
+`metadata.json` is canonical JSON: the format, the versions that wrote it, what its bits depend on (see `_numerics`), the
+algorithm with its settings, the descriptions of policy, environment and the whole state (see `_state`), where a host environment
+stands, size and SHA-256 of each file (see `_digest`), what the caller adds, and the SHA-256 of all that. So no bit of the
+directory can change unnoticed, and no file may be missing or come from elsewhere.
 """
 
 import dataclasses
@@ -55,6 +55,7 @@ from ._digest import start_digest
 from ._first_format import described_since, settings_since
 from ._free import check_free
 from ._metadata import FILES, FIRST_FORMAT, FORMAT, METADATA, MOST_VALUES, read, written_by
+from ._numerics import in_words, numerics, other_numerics
 from ._state import (
     BUFFER,
     MODEL,
@@ -152,6 +153,7 @@ def pack(
         "format": FORMAT,
         "perdure": perdure.__version__,
         "jax": jax.__version__,
+        "numerics": numerics(),
         "packages": packages_of({"class": name, "state": description}),
         "algorithm": name,
         "algorithm_version": version_of(name),
@@ -215,6 +217,7 @@ def write_hashed(path: Path, chunks: list[bytes | memoryview]) -> dict[str, Any]
 def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Checkpoint:
     """What `save` has saved. Going on from the state gives the same bits as never having stopped, if `buffer` came along.
 
+    That holds where flags of JAX, its version and the device are those of then; a warning says which of them differ.
     `env` is needed only where `save` could not describe it. A `HostEnv` is put where the saved one stood; if that is not
     possible, a warning says why. No class or function is taken that is not registered.
 
@@ -232,6 +235,7 @@ def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Che
             env = rebuild(head["env"], below(files[TRAINING], "env."), root="env", written_by=written_by(head))
         if env is None:
             return Checkpoint(algorithm, None, policy, False, head["host"], head["metadata"])
+        say_other_numerics(directory, head)
         blank = eqx.filter_eval_shape(algorithm.begin, env, policy, key=jr.key(0))
         form = stored(blank)
         others = paths_of_both_formats(blank) if head["format"] == FIRST_FORMAT else {}
@@ -240,6 +244,15 @@ def load(directory: str | Path, *, buffer: bool = False, env: Any = None) -> Che
         raise FileFormatError(f"{directory}: {error}") from error
     has_buffer = buffer or not hasattr(state, "buffer")
     return Checkpoint(algorithm, state, policy, has_buffer, head["host"], head["metadata"])
+
+
+def say_other_numerics(directory: Path, head: Mapping[str, Any]) -> None:
+    """Warn where this process computes otherwise than the one that saved."""
+    if differing := other_numerics(head.get("numerics")):
+        warnings.warn(
+            f"{directory}: {in_words(differing)}. Going on from it is not to the bit as if it had never stopped.",
+            stacklevel=4,
+        )
 
 
 def put_back(env: HostEnv, host: dict[str, Any] | None) -> None:

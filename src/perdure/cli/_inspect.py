@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from perdure._core import listing
-from perdure.checkpoint import checkpoints_in, load_policy, read_policy_header, verify
+from perdure.checkpoint import checkpoints_in, in_words, load_policy, other_numerics, read_policy_header, verify
 
 from ._run import SAVES, is_checkpoint, with_newest
 
@@ -48,6 +48,7 @@ def show_checkpoint(path: Path) -> None:
         ("algorithm", head["algorithm"]),
         ("environment steps", f"{head['steps']:,}"),
         ("host environment", host),
+        *numerics_rows(head.get("numerics")),
         *(
             (name, f"{entry['size']:,} bytes, digest {entry['sha256']} (checked)")
             for name, entry in head["files"].items()
@@ -59,6 +60,15 @@ def show_checkpoint(path: Path) -> None:
     show("policy", ("field", "value"), listing(head["policy"]))
     if head["env"] is not None:
         show("environment", ("field", "value"), listing(head["env"]))
+
+
+def numerics_rows(saved: object) -> list[tuple[str, str]]:
+    """What the bits of a checkpoint depend on, and whether resuming it here goes on to the bit."""
+    if not isinstance(saved, dict):
+        return [("computed with", "not told, as it was saved by an earlier version")]
+    differing = other_numerics(saved)
+    here = f"not to the bit: {in_words(differing)}" if differing else "to the bit"
+    return [("computed with", ", ".join(f"{name} {value}" for name, value in saved.items())), ("resumes here", here)]
 
 
 def show_checkpoints(folder: Path) -> None:
