@@ -27,7 +27,6 @@ from tests.support.export.primitives import (
     named,
 )
 
-
 TFLITE = {"tflite": run_tflite} if "tflite" in installed_targets() else {}
 
 
@@ -108,3 +107,44 @@ def test_a_float_becomes_the_nearest_integer_and_nan_0(to):
     want = answers(lambda x: x.astype(to).astype(np.int32), [row])
     for name, run in (BACKENDS | {"onnx": run_onnx} | TFLITE).items():
         np.testing.assert_array_equal(run(graph, {"x": row})[0], want[0], err_msg=name)
+
+
+@pytest.mark.parametrize("function", [jnp.log1p, jnp.expm1], ids=["log1p", "expm1"])
+def test_small_numbers_keep_their_digits(function):
+    """log1p(1e-6) is 1e-6, not what 1 + 1e-6 leaves of it; and the ends are those of JAX."""
+    edges = [
+        1e-10,
+        -1e-10,
+        1e-7,
+        1e-6,
+        -1e-6,
+        1e-3,
+        -1e-3,
+        0.1,
+        0.49,
+        0.51,
+        -0.9,
+        -1.0,
+        3.0,
+        50.0,
+        100.0,
+        0.0,
+        np.inf,
+        np.nan,
+    ]
+    row, specs = np.array([edges], F), {"x": ((len(edges),), np.float32)}
+    graph, want = simplify(graph_of(function, specs)), answers(function, [row])
+    for name, run in (BACKENDS | {"onnx": run_onnx} | TFLITE).items():
+        np.testing.assert_allclose(run(graph, {"x": row})[0], want[0], rtol=1e-5, err_msg=name)
+
+
+def test_atan2_knows_the_sign_of_a_zero():
+    """atan2(0, -0) is pi and atan2(-0, -1) is -pi, as in JAX."""
+    values = np.array([0.0, -0.0, 1.0, -1.0, 2.5, np.inf, -np.inf], F)
+    y, x = (grid.reshape(1, -1) for grid in np.meshgrid(values, values))
+    is_defined = ~(np.isinf(x) & np.isinf(y))  # infinity by infinity is NaN
+    y, x = y[is_defined][None], x[is_defined][None]
+    specs = {name: (y.shape[1:], np.float32) for name in ("y", "x")}
+    graph, want = simplify(graph_of(jnp.arctan2, specs)), answers(jnp.arctan2, [y, x])
+    for name, run in (BACKENDS | {"onnx": run_onnx}).items():
+        np.testing.assert_allclose(run(graph, {"y": y, "x": x})[0], want[0], atol=1e-6, err_msg=name)
