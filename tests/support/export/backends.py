@@ -32,7 +32,7 @@ def run_weights_data(graph: Graph, arrays: Arrays) -> list[np.ndarray]:
     """The same export without its script."""
     with tempfile.TemporaryDirectory() as folder:
         write_weights(program_of(graph), Path(folder), "test")
-        answer = read_weights(Path(folder))(arrays)
+        answer = read_weights(Path(folder)).act(arrays)
     return [answer[name] for name, _ in graph.outputs]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import perdure.export._export as exporting
 from perdure.export.proof import Answer, Job, Runner
-from perdure.export.proof.replay import run_sequence, run_slices
+from perdure.export.proof.replay import run_sequence, run_slices, start_of
 from perdure.export.targets import TARGETS
 from tests.support.export.node import SHARED
 
@@ -33,7 +33,8 @@ class InProcessRunner(Runner):
             opened = self.open(str(model), Path(folder))
             prepare = opened["prepare"]
             flat = run_slices(prepare, job.flat, job.slices)
-            steps = {} if job.reset is None else run_sequence(prepare, job.sequence, job.initial, job.reset)
+            initial = start_of(opened.get("initial", {}), job.initial)
+            steps = {} if job.reset is None else run_sequence(prepare, job.sequence, initial, job.reset)
         found = {name.partition(":")[2]: x for name, x in flat.items()}
         later = {name.partition(":")[2]: x for name, x in steps.items()}
         runtime = f"{opened['runtime']} {opened['version']}"

@@ -415,13 +415,12 @@ def faults() -> list[Fault]:
         patch = lowered_as(primitive, like)
         why = EXACT if like == "ge" else ""
         found.append(Fault(f"{primitive} traced as {like}", "operators", ROTATION[k % 6], None, patch, True, why))
-    found.append(Fault("policy_reset writes zeros", "remembering", "c", edit=start_of_zeros, survives=START))
-    found.append(Fault("initial memory of zeros", "remembering", "weights", edit=start_of_zeros, survives=START))
+    found.append(Fault("policy_reset writes zeros", "remembering", "c", edit=start_of_zeros))
+    found.append(Fault("initial memory of zeros", "remembering", "weights", edit=start_of_zeros))
     return found
 
 
 EXACT = "they part only where an observation is exactly the policy's threshold, and no row is"
-START = "the proof starts its sequences from the program's memory, not from the artifact's"
 
 
 @functools.cache

@@ -2,14 +2,14 @@
 
 The script opens a model: `open_model(path, folder)` gives `prepare`, `runtime`, `version` and what else it measured.
 `prepare(inputs)` is a call that answers a batch. If it also gives `seconds(inputs, count)`, that times the calls: for a
-runtime in yet another process. Then the path of a job folder is read from standard input. `job.json` there holds
+runtime in yet another process; with `initial` it tells the memory that the artifact itself starts from. Then the path of a job folder is read from standard input. `job.json` there holds
 
 - `model`: path of the model;
 - `slices`: [start, stop] rows of the arrays `flat:<input>` of `inputs.npz`, each run as one batch;
 - `timing`: how many single observations to time.
 
-A stateful policy also runs step by step over the arrays `sequence:<input>` (time, batch, ...): each `initial:<state>`
-is the first value of that input, the output `next_<state>` the following ones; where `reset` (time, batch) is true it
+A stateful policy also runs step by step over the arrays `sequence:<input>` (time, batch, ...): each `initial:<state>`, or the
+artifact's own, is the first value of that input, the output `next_<state>` the following ones; where `reset` (time, batch) is true it
 starts again.
 
 Writes `outputs.npz` (`flat:<output>`: the batches one after the other; `sequence:<output>`) and `result.json`.
@@ -33,6 +33,11 @@ Prepare = Callable[[Arrays], Callable[[], Arrays]]
 def run_slices(prepare: Prepare, flat: Arrays, slices: list[list[int]]) -> dict[str, Any]:
     parts = [prepare({name: x[start:stop] for name, x in flat.items()})() for start, stop in slices]
     return {f"flat:{name}": np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+
+
+def start_of(own: Arrays, given: Arrays) -> Arrays:
+    """The artifact's own memory at the start, for each environment; the given one where it tells none."""
+    return {name: np.broadcast_to(own.get(name, first), first.shape) for name, first in given.items()}
 
 
 def run_sequence(prepare: Prepare, sequence: Arrays, initial: Arrays, reset: np.ndarray) -> dict[str, Any]:
@@ -70,8 +75,10 @@ def main() -> None:
     prepare, flat = opened.pop("prepare"), group("flat:")
     measure = opened.pop("seconds", functools.partial(median_seconds, prepare))
     outputs = run_slices(prepare, flat, job["slices"])
+    own = opened.pop("initial", {})
     if "reset" in arrays:
-        outputs |= run_sequence(prepare, group("sequence:"), group("initial:"), arrays["reset"])
+        initial = start_of(own, group("initial:"))
+        outputs |= run_sequence(prepare, group("sequence:"), initial, arrays["reset"])
     opened["seconds"] = measure({name: x[:1] for name, x in flat.items()}, job["timing"])
     np.savez(folder / "outputs.npz", **outputs)
     (folder / "result.json").write_text(json.dumps(opened))

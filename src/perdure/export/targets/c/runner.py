@@ -16,11 +16,13 @@ def open_model(path: str, folder: Path) -> dict[str, Any]:
     flags = COMPILE["supported"](compiler, "-march=native", "-fstack-usage")
     COMPILE["compile_library"](Path(path), made, compiler, flags)
     library = LOAD["Library"](made)
+    initial = library.initial_state()
     memory = {
         "flash_bytes": COMPILE["flash_bytes"](made.with_suffix(".o")),
         "stack_bytes": COMPILE["stack_bytes"](made.with_suffix(".su")),
         "workspace_bytes": library.workspace_bytes,
-        "state_bytes": sum(x.nbytes for x in library.initial_state().values()),
+        "state_bytes": sum(x.nbytes for x in initial.values()),
     }
     version = COMPILE["compiler_version"](compiler)
-    return {"prepare": library.prepare, "runtime": version, "version": " ".join(flags[:1]), "memory": memory}
+    told = {"runtime": version, "version": " ".join(flags[:1]), "memory": memory}
+    return {"prepare": library.prepare, "initial": initial, **told}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors.numpy import load
@@ -15,6 +15,13 @@ Arrays = dict[str, np.ndarray]
 NUMBERS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}  # JSON has no such numbers
 BY_NAME = {str(dtype): dtype for dtype in DTYPES}
 FORMAT = 1
+
+
+class Weights(NamedTuple):
+    """`act` takes and gives arrays by name, with a batch axis; `initial` is the memory at the start, without one."""
+
+    act: Callable[[Arrays], Arrays]
+    initial: Arrays
 
 
 def fault(file: str, where: str, wanted: str) -> FileFormatError:
@@ -31,8 +38,8 @@ def only(directory: Path, ending: str) -> Path:
     return found[0]
 
 
-def read_weights(directory: Path) -> Callable[[Arrays], Arrays]:
-    """The policy in a folder that holds the files of the target alone: arrays by name, with a batch axis, to arrays by name.
+def read_weights(directory: Path) -> Weights:
+    """The policy in a folder that holds the files of the target alone.
 
     Raises: FileFormatError for what the target would not write.
     """
@@ -44,6 +51,7 @@ def read_weights(directory: Path) -> Callable[[Arrays], Arrays]:
     try:
         graph = graph_of(text, weights)
         shapes = {port["name"]: tuple(port["shape"]) for port in text["outputs"]}
+        initial = {name: weights[at] for name, at in text["initial_state"].items()}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise fault(path.name, f"{type(error).__name__}: {error}", "what the target weights writes") from error
 
@@ -52,7 +60,7 @@ def read_weights(directory: Path) -> Callable[[Arrays], Arrays]:
         results = interpret(graph, inputs, batch)
         return {name: np.broadcast_to(x, (batch, *shapes[name])) for name, x in results.items()}
 
-    return act
+    return Weights(act, initial)
 
 
 def graph_of(text: Json, weights: Arrays) -> Graph:

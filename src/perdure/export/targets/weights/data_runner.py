@@ -10,9 +10,10 @@ from perdure.export.targets.weights import read_weights
 
 
 def open_model(path: str, folder: Path) -> dict[str, Any]:
-    act = read_weights(Path(path).parent)
+    act, initial = read_weights(Path(path).parent)
 
     def prepare(inputs: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         return lambda: act(inputs)
 
-    return {"prepare": prepare, "runtime": "Perdure's interpreter, numpy", "version": numpy.__version__}
+    told = {"runtime": "Perdure's interpreter, numpy", "version": numpy.__version__}
+    return {"prepare": prepare, "initial": initial, **told}

@@ -9,9 +9,11 @@ import numpy
 
 
 def open_model(path: str, folder: Path) -> dict[str, Any]:
-    act = runpy.run_path(path)["act"]
+    script = runpy.run_path(path)
+    act = script["act"]
+    initial = {k.removeprefix("initial."): x for k, x in script["w"].items() if k.startswith("initial.")}
 
     def prepare(inputs: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         return lambda: act(inputs)
 
-    return {"prepare": prepare, "runtime": "numpy", "version": numpy.__version__}
+    return {"prepare": prepare, "initial": initial, "runtime": "numpy", "version": numpy.__version__}
