@@ -8,8 +8,9 @@ from jax import lax
 from perdure._core import ExportError
 from perdure.export.guard import add_nan_guard
 from perdure.graph import interpret, simplify
-from tests.support.export.backends import BACKENDS, tflite_lacks
-from tests.support.export.comparison import F, answers, graph_of, sample, worst_error
+from tests.support.export.backends import BACKENDS, run_tflite, tflite_lacks
+from tests.support.export.comparison import F, answers, graph_of, run_onnx, sample, worst_error
+from tests.support.export.in_process import installed_targets
 from tests.support.export.primitives import (
     BINARY,
     CONTROL,
@@ -25,6 +26,9 @@ from tests.support.export.primitives import (
     VECTOR,
     named,
 )
+
+
+TFLITE = {"tflite": run_tflite} if "tflite" in installed_targets() else {}
 
 
 def check(function, inputs, tolerance=1e-5):
@@ -78,3 +82,29 @@ def test_integers_elsewhere(function):
 def test_bytes_wrap_and_floats_saturate_elsewhere():
     check(lambda k: (k + k, k * k, k - 200), {"k": ((5,), np.uint8)})
     check(lambda x: ((x * 100).astype(jnp.int8), (x * 3e9).astype(jnp.int32)), VECTOR)
+
+
+@pytest.mark.parametrize("to", ["int32", "int8", "uint8"])
+def test_a_float_becomes_the_nearest_integer_and_nan_0(to):
+    """Everywhere as in JAX, also past the ends of the integer."""
+    edges = [
+        np.nan,
+        np.inf,
+        -np.inf,
+        3e9,
+        -3e9,
+        2.0**31,
+        -(2.0**31),
+        2147483520.0,
+        300.0,
+        -300.0,
+        127.5,
+        -1.9,
+        0.7,
+        255.9,
+    ]
+    row, specs = np.array([edges], F), {"x": ((len(edges),), np.float32)}
+    graph = simplify(graph_of(lambda x: x.astype(to).astype(np.int32), specs))
+    want = answers(lambda x: x.astype(to).astype(np.int32), [row])
+    for name, run in (BACKENDS | {"onnx": run_onnx} | TFLITE).items():
+        np.testing.assert_array_equal(run(graph, {"x": row})[0], want[0], err_msg=name)

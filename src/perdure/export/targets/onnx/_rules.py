@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perdure.graph import Node, size
+from perdure.graph import Node, Tensor, size
 
 from .._writing import WriteRules, entry
 
@@ -112,15 +112,25 @@ def clip(w: "Writer", node: Node) -> None:
     w.op("Clip", w.ref(node.inputs[0]), *(limits if limits[1] else limits[:1]), out=node.out.name)
 
 
+def saturated(w: "Writer", x: Tensor, to: np.dtype, out: str) -> None:
+    """A float as an integer, as JAX does: NaN is 0 and what is outside is the nearest. ONNX leaves both open."""
+    limits, name = np.iinfo(to), w.ref(x)
+    top = np.nextafter(np.float32(2**31), np.float32(0)) if to.itemsize == 4 else limits.max
+    number = w.op("Where", w.op("Equal", name, name), name, w.array(np.float32(0)))
+    kept = w.op("Clip", number, w.array(np.float32(limits.min)), w.array(np.float32(top)))
+    whole = w.cast(kept, to, out if to.itemsize == 1 else None)
+    if to.itemsize == 4:  # 2^31 - 1 is no float32
+        is_top = w.op("LessOrEqual", w.array(np.float32(2**31)), name)
+        w.op("Where", is_top, w.array(np.int32(limits.max)), whole, out=out)
+
+
 @writes("Cast")
 def cast(w: "Writer", node: Node) -> None:
-    """A float goes to a byte by way of a clip, as JAX saturates and ONNX leaves it open."""
     x, to = node.inputs[0], np.dtype(node.attrs["to"])
-    name = w.ref(x)
-    if x.dtype.kind == "f" and to.itemsize == 1 and to.kind in "iu":
-        limits = np.iinfo(to)
-        name = w.op("Clip", name, w.array(np.float32(limits.min)), w.array(np.float32(limits.max)))
-    w.cast(name, to, node.out.name)
+    if x.dtype.kind == "f" and to.kind in "iu":
+        saturated(w, x, to, node.out.name)
+    else:
+        w.cast(w.ref(x), to, node.out.name)
 
 
 @writes("Reshape")

@@ -148,16 +148,30 @@ def where(w: "Writer", node: Node) -> None:
     w.op("LOGICAL_OR", sides, shape, out=w.ref(node.out))
 
 
+def saturated(w: "Writer", x: int, shape: Shape, to: np.dtype, out: int) -> None:
+    """A float as an integer, as JAX does: NaN is 0 and what is outside is the nearest. LiteRT leaves both open."""
+    limits = np.iinfo(to)
+    top = np.nextafter(np.float32(2**31), np.float32(0)) if to.itemsize == 4 else limits.max
+    number = w.op("SELECT_V2", [w.op("NOT_EQUAL", [x, x], shape, bool), w.array(0, np.float32), x], shape)
+    kept = w.op("MAXIMUM", [number, w.array(limits.min, np.float32)], shape)
+    kept = w.op("MINIMUM", [kept, w.array(top, np.float32)], shape)
+    types = {"inDataType": w.type(np.float32), "outDataType": w.type(to)}
+    if to.itemsize == 1:
+        w.op("CAST", [kept], shape, out=out, **types)
+        return
+    whole = w.op("CAST", [kept], shape, to, **types)
+    is_top = w.op("GREATER_EQUAL", [x, w.array(2**31, np.float32)], shape, bool)  # 2^31 - 1 is no float32
+    w.op("SELECT_V2", [is_top, w.array(limits.max, to), whole], shape, out=out)
+
+
 @writes("Cast")
 def cast(w: "Writer", node: Node) -> None:
-    """A float goes to a byte by way of a clip, as JAX saturates and LiteRT leaves it open."""
     x, to = node.inputs[0], np.dtype(node.attrs["to"])
-    source, shape = w.ref(x), x.shape
-    if x.dtype.kind == "f" and to.itemsize == 1 and to.kind in "iu":
-        limits = np.iinfo(to)
-        source = w.op("MAXIMUM", [source, w.array(limits.min, np.float32)], shape)
-        source = w.op("MINIMUM", [source, w.array(limits.max, np.float32)], shape)
-    w.op("CAST", [source], shape, out=w.ref(node.out), inDataType=w.type(x.dtype), outDataType=w.type(to))
+    if x.dtype.kind == "f" and to.kind in "iu":
+        saturated(w, w.ref(x), x.shape, to, w.ref(node.out))
+    else:
+        types = {"inDataType": w.type(x.dtype), "outDataType": w.type(to)}
+        w.op("CAST", [w.ref(x)], x.shape, out=w.ref(node.out), **types)
 
 
 @writes("Reshape")
