@@ -27,7 +27,6 @@ from tests.support.export.primitives import (
     named,
 )
 
-
 TFLITE = {"tflite": run_tflite} if "tflite" in installed_targets() else {}
 
 
@@ -108,3 +107,32 @@ def test_a_float_becomes_the_nearest_integer_and_nan_0(to):
     want = answers(lambda x: x.astype(to).astype(np.int32), [row])
     for name, run in (BACKENDS | {"onnx": run_onnx} | TFLITE).items():
         np.testing.assert_array_equal(run(graph, {"x": row})[0], want[0], err_msg=name)
+
+
+@pytest.mark.parametrize("function", [jnp.log1p, jnp.expm1], ids=["log1p", "expm1"])
+def test_small_numbers_keep_their_digits(function):
+    """log1p(1e-6) is 1e-6, not what 1 + 1e-6 leaves of it; and the ends are those of JAX."""
+    edges = [
+        1e-10,
+        -1e-10,
+        1e-7,
+        1e-6,
+        -1e-6,
+        1e-3,
+        -1e-3,
+        0.1,
+        0.49,
+        0.51,
+        -0.9,
+        -1.0,
+        3.0,
+        50.0,
+        100.0,
+        0.0,
+        np.inf,
+        np.nan,
+    ]
+    row, specs = np.array([edges], F), {"x": ((len(edges),), np.float32)}
+    graph, want = simplify(graph_of(function, specs)), answers(function, [row])
+    for name, run in (BACKENDS | {"onnx": run_onnx} | TFLITE).items():
+        np.testing.assert_allclose(run(graph, {"x": row})[0], want[0], rtol=1e-5, err_msg=name)

@@ -82,14 +82,25 @@ def relu(w: "Writer", node: Node) -> None:
 
 @writes("Log1p")
 def log1p(w: "Writer", node: Node) -> None:
-    """log(1 + x): within 1e-7 of log1p, which is what an action needs and reads as what it is."""
-    w.op("Log", w.op("Add", w.ref(node.inputs[0]), w.array(np.float32(1))), out=node.out.name)
+    """log(u) x / (u - 1) with u = 1 + x keeps the digits of a small x, of which u has few (Kahan)."""
+    x, one = w.ref(node.inputs[0]), w.array(np.float32(1))
+    above = w.op("Add", x, one)
+    rest, log = w.op("Sub", above, one), w.op("Log", above)
+    scaled = w.op("Mul", log, w.op("Div", x, rest))
+    small = w.op("Where", w.op("Equal", rest, w.array(np.float32(0))), x, scaled)
+    w.op("Where", w.op("Equal", rest, x), log, small, out=node.out.name)
 
 
 @writes("Expm1")
 def expm1(w: "Writer", node: Node) -> None:
-    """exp(x) - 1: within 1e-7 of expm1 where that is small."""
-    w.op("Sub", w.op("Exp", w.ref(node.inputs[0])), w.array(np.float32(1)), out=node.out.name)
+    """(u - 1) x / log(u) with u = exp(x) keeps the digits of a small x; of others u - 1 has enough."""
+    x, one = w.ref(node.inputs[0]), w.array(np.float32(1))
+    power = w.op("Exp", x)
+    rest = w.op("Sub", power, one)
+    scaled = w.op("Mul", rest, w.op("Div", x, w.op("Log", power)))
+    small = w.op("Where", w.op("Equal", rest, w.array(np.float32(0))), x, scaled)
+    is_small = w.op("Less", w.op("Abs", x), w.array(np.float32(0.5)))
+    w.op("Where", is_small, small, rest, out=node.out.name)
 
 
 @writes("Rem")

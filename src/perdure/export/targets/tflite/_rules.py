@@ -123,17 +123,39 @@ def cast_to(w: "Writer", x: int, t: Tensor, dtype: DTypeLike) -> int:
     return w.op("CAST", [x], t.shape, dtype, inDataType=w.type(t.dtype), outDataType=w.type(dtype))
 
 
+def series(w: "Writer", x: int, factors: tuple[float, ...], shape: Shape) -> int:
+    """1 + f0 x (1 + f1 x (1 + ...))"""
+    one = w.array(1, np.float32)
+    total = one
+    for factor in reversed(factors):
+        total = w.op("MUL", [w.op("MUL", [x, w.array(factor, np.float32)], shape), total], shape)
+        total = w.op("ADD", [total, one], shape)
+    return total
+
+
+def where_small(w: "Writer", x: int, limit: float, sides: list[int], shape: Shape, out: int) -> None:
+    is_small = w.op("LESS", [w.op("ABS", [x], shape), w.array(limit, np.float32)], shape, bool)
+    w.op("SELECT_V2", [is_small, *sides], shape, out=out)
+
+
 @writes("Log1p")
 def log1p(w: "Writer", node: Node) -> None:
-    one = w.array(1, np.float32)
-    w.op("LOG", [w.op("ADD", [*refs(w, node), one], node.out.shape)], node.out.shape, out=w.ref(node.out))
+    """log(1 + x) has lost the digits of a small x; 2 artanh(x / (2 + x)), as a series, keeps them."""
+    x, shape = w.ref(node.inputs[0]), node.out.shape
+    plain = w.op("LOG", [w.op("ADD", [x, w.array(1, np.float32)], shape)], shape)
+    s = w.op("DIV", [x, w.op("ADD", [x, w.array(2, np.float32)], shape)], shape)
+    terms = series(w, w.op("MUL", [s, s], shape), (1 / 3, 3 / 5, 5 / 7, 7 / 9), shape)
+    small = w.op("MUL", [w.op("ADD", [s, s], shape), terms], shape)
+    where_small(w, x, 0.3, [small, plain], shape, w.ref(node.out))
 
 
 @writes("Expm1")
 def expm1(w: "Writer", node: Node) -> None:
-    one = w.array(1, np.float32)
-    power = exponential(w, w.ref(node.inputs[0]), node.out.shape)
-    w.op("SUB", [power, one], node.out.shape, out=w.ref(node.out))
+    """exp(x) - 1 has lost the digits of a small x; its series keeps them."""
+    x, shape = w.ref(node.inputs[0]), node.out.shape
+    plain = w.op("SUB", [exponential(w, x, shape), w.array(1, np.float32)], shape)
+    terms = series(w, x, tuple(1 / k for k in range(2, 9)), shape)
+    where_small(w, x, 0.5, [w.op("MUL", [x, terms], shape), plain], shape, w.ref(node.out))
 
 
 @writes("Where")
