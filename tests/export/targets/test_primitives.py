@@ -136,3 +136,15 @@ def test_small_numbers_keep_their_digits(function):
     graph, want = simplify(graph_of(function, specs)), answers(function, [row])
     for name, run in (BACKENDS | {"onnx": run_onnx} | TFLITE).items():
         np.testing.assert_allclose(run(graph, {"x": row})[0], want[0], rtol=1e-5, err_msg=name)
+
+
+def test_atan2_knows_the_sign_of_a_zero():
+    """atan2(0, -0) is pi and atan2(-0, -1) is -pi, as in JAX."""
+    values = np.array([0.0, -0.0, 1.0, -1.0, 2.5, np.inf, -np.inf], F)
+    y, x = (grid.reshape(1, -1) for grid in np.meshgrid(values, values))
+    is_defined = ~(np.isinf(x) & np.isinf(y))  # infinity by infinity is NaN
+    y, x = y[is_defined][None], x[is_defined][None]
+    specs = {name: (y.shape[1:], np.float32) for name in ("y", "x")}
+    graph, want = simplify(graph_of(jnp.arctan2, specs)), answers(jnp.arctan2, [y, x])
+    for name, run in (BACKENDS | {"onnx": run_onnx}).items():
+        np.testing.assert_allclose(run(graph, {"y": y, "x": x})[0], want[0], atol=1e-6, err_msg=name)

@@ -110,14 +110,25 @@ def atanh(low: Builder, eqn: Equation, x: Tensor) -> Tensor:
     return low.emit("Mul", difference, number(x, 0.5))
 
 
+def is_negative(low: Builder, x: Tensor) -> Tensor:
+    """Also of a negative zero."""
+    zero = number(x, 0)
+    below_zero = low.emit("Lt", low.emit("Div", number(x, 1), x), zero)
+    return low.emit("Where", low.emit("Eq", x, zero), below_zero, low.emit("Lt", x, zero))
+
+
 @lowers("atan2")
 def atan2(low: Builder, eqn: Equation, y: Tensor, x: Tensor) -> Tensor:
-    """atan(y / x) where x > 0, a half turn more to the left of the axis, a quarter turn on it; atan2(0, 0) = 0."""
-    is_left = low.emit("Lt", x, number(x, 0))
+    """atan(y / x) where x > 0, a half turn more to the left of the axis, a quarter turn on it.
+
+    A zero has the sign of its reciprocal: atan2(0, -0) is pi, atan2(-0, -1) is -pi, atan2(-0, 0) is -0.
+    """
+    is_left, is_below = is_negative(low, x), is_negative(low, y)
     is_origin = low.emit("And", *(low.emit("Eq", v, number(v, 0)) for v in (x, y)))
-    angle = low.emit("Atan", low.emit("Div", y, low.emit("Where", is_origin, number(x, 1), x)))
-    side = low.emit("Where", low.emit("Lt", y, number(y, 0)), number(y, -np.pi), number(y, np.pi))
-    return low.emit("Add", angle, low.emit("Where", is_left, side, number(y, 0)))
+    one = low.emit("Where", is_left, number(x, -1), number(x, 1))
+    angle = low.emit("Atan", low.emit("Div", y, low.emit("Where", is_origin, one, x)))
+    side = low.emit("Where", is_below, number(y, -np.pi), number(y, np.pi))
+    return low.emit("Where", is_left, low.emit("Add", angle, side), angle)
 
 
 @lowers("is_finite")
