@@ -177,7 +177,7 @@ def saturated(w: "Writer", x: int, shape: Shape, to: np.dtype, out: int) -> None
     number = w.op("SELECT_V2", [w.op("NOT_EQUAL", [x, x], shape, bool), w.array(0, np.float32), x], shape)
     kept = w.op("MAXIMUM", [number, w.array(limits.min, np.float32)], shape)
     kept = w.op("MINIMUM", [kept, w.array(top, np.float32)], shape)
-    types = {"inDataType": w.type(np.float32), "outDataType": w.type(to)}
+    types: dict[str, Any] = {"inDataType": w.type(np.float32), "outDataType": w.type(to)}
     if to.itemsize == 1:
         w.op("CAST", [kept], shape, out=out, **types)
         return
@@ -192,7 +192,7 @@ def cast(w: "Writer", node: Node) -> None:
     if x.dtype.kind == "f" and to.kind in "iu":
         saturated(w, w.ref(x), x.shape, to, w.ref(node.out))
     else:
-        types = {"inDataType": w.type(x.dtype), "outDataType": w.type(to)}
+        types: dict[str, Any] = {"inDataType": w.type(x.dtype), "outDataType": w.type(to)}
         w.op("CAST", [w.ref(x)], x.shape, out=w.ref(node.out), **types)
 
 
