@@ -2,15 +2,16 @@
 
 The script opens a model: `open_model(path, folder)` gives `prepare`, `runtime`, `version` and what else it measured.
 `prepare(inputs)` is a call that answers a batch. If it also gives `seconds(inputs, count)`, that times the calls: for a
-runtime in yet another process; with `initial` it tells the memory that the artifact itself starts from. Then the path of a job folder is read from standard input. `job.json` there holds
+runtime in yet another process. If it gives `initial`, that is the memory that the artifact itself starts from. Then the path
+of a job folder is read from standard input. `job.json` there holds
 
 - `model`: path of the model;
 - `slices`: [start, stop] rows of the arrays `flat:<input>` of `inputs.npz`, each run as one batch;
 - `timing`: how many single observations to time.
 
-A stateful policy also runs step by step over the arrays `sequence:<input>` (time, batch, ...): each `initial:<state>`, or the
-artifact's own, is the first value of that input, the output `next_<state>` the following ones; where `reset` (time, batch) is true it
-starts again.
+A stateful policy also runs step by step over the arrays `sequence:<input>` (time, batch, ...): the artifact's own memory, or
+else `initial:<state>`, is the first value of that input, the output `next_<state>` the following ones; where `reset` (time,
+batch) is true it starts again.
 
 Writes `outputs.npz` (`flat:<output>`: the batches one after the other; `sequence:<output>`) and `result.json`.
 """
