@@ -78,3 +78,13 @@ def test_the_loss_by_hand(ratio, advantage, value_clip, policy_loss, value_loss)
     assert metrics["policy_loss"] == pytest.approx(policy_loss, abs=1e-6)
     assert metrics["value_loss"] == pytest.approx(value_loss, abs=1e-6)
     assert loss == pytest.approx(policy_loss + 0.5 * value_loss - 0.1 * 2, abs=1e-6)
+
+
+def test_halfway_the_learning_rate_is_half_and_the_last_update_still_moves():
+    """160 steps are 10 iterations of 2 x 8 steps, each of so many epochs of so many minibatches."""
+    algorithm, _ = new_ppo(anneal_timesteps=160, learning_rate=0.5, num_epochs=3)
+    schedule, updates = algorithm.learning_rate_schedule(), 10 * 3 * 2
+    assert schedule(0) == 0.5
+    assert schedule(updates // 2) == pytest.approx(0.25)
+    assert schedule(updates - 1) == pytest.approx(0.5 / updates, rel=1e-4)
+    assert schedule(updates) == 0.0

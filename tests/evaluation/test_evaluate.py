@@ -6,6 +6,7 @@ import pytest
 from jax import random as jr
 
 from perdure.env import TimeLimit, make, probe
+from perdure.env.adapter import HostEnv, to_gymnasium_env
 from perdure.env.classic_control import CartPole
 from perdure.evaluation import evaluate, summarize
 from perdure.policy import AbstractStatelessPolicy, MLPActorCriticPolicy
@@ -93,3 +94,11 @@ def test_the_interval_covers_the_true_mean_about_95_times_in_100():
 def test_a_summary_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no return"):
         summarize(np.array([]))
+
+
+@pytest.mark.parametrize(("env", "earned"), [(TimeLimit(CartPole(), 3), 3), (probe.Discount(), 1)])
+def test_on_a_host_each_episode_counts_once_with_its_last_reward(env, earned):
+    """Three copies, four episodes: three steps till a time limit; two till a termination that alone is rewarded."""
+    gymnasium = pytest.importorskip("gymnasium", reason="needs the extra gym")
+    envs = gymnasium.vector.SyncVectorEnv([lambda: to_gymnasium_env(env)] * 3, autoreset_mode="SameStep")
+    assert evaluate(constant(env, 0), HostEnv(envs), num_episodes=4, key=jr.key(0)).tolist() == [earned] * 4
