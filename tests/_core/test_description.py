@@ -155,8 +155,14 @@ def test_a_static_number_is_a_value_and_a_stored_number_only_a_kind():
         Holder(True, 1.0),
         Holder(1.0, 1),
         Holder("1", 1.0),
+        Holder(0.0, 1.0),
+        Holder(-0.0, 1.0),
     ]
     assert len({fingerprint(tree) for tree in different}) == len(different)
+
+
+def test_minus_zero_has_a_word_of_its_own():
+    assert '{"float": "-0.0"}' in json.dumps(describe(Holder(-0.0, 1.0)))
 
 
 def test_order_of_the_fields_and_of_heads_is_part_of_the_fingerprint():

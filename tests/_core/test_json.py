@@ -11,6 +11,11 @@ def test_numbers_keep_their_kind():
     assert [type(value) for value in loads_json(b"[1, 1.0, true]")] == [int, float, bool]
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, 1 - 2**63, 0, -1])
+def test_integers_of_64_bits_return(number):
+    assert loads_json(dumps_json(number)) == number
+
+
 def test_canonical_json_refuses_nan():
     with pytest.raises(ValueError, match="not JSON compliant"):
         dumps_json(float("nan"))

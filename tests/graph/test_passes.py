@@ -115,3 +115,13 @@ def test_the_reference_agrees_with_jax_on_nan():
     for function, want in ((jnp.argmax, 1), (jnp.argmin, 1), (lambda x: x.astype(jnp.int32), [1, 0, 3])):
         assert np.array_equal(interpret(graph_of(function, {"x": ((3,), F)}), {"x": row})["y0"][0], want)
     assert np.isnan(interpret(graph_of(jnp.max, {"x": ((3,), F)}), {"x": row})["y0"]).all()
+
+
+def test_two_transposes_become_one_by_another_order_than_its_inverse():
+    """(n, a, b, c) -> (n, c, a, b) -> (n, b, c, a): entry [0, 1, 2, 3] of shape 1 2 3 4 lies at [0, 2, 3, 1]."""
+    x = tensor(-1, 2, 3, 4)
+    twice = emit("Transpose", emit("Transpose", x, perm=(0, 3, 1, 2)), perm=(0, 3, 1, 2))
+    graph = simplify(Graph([x], [("y", twice)]))
+    assert [node.attrs["perm"] for node in graph.nodes()] == [(0, 2, 3, 1)]
+    rows = np.arange(24, dtype=F).reshape(1, 2, 3, 4)
+    assert interpret(graph, {"x": rows})["y"][0, 2, 3, 1] == rows[0, 1, 2, 3]
