@@ -25,7 +25,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 def numerics() -> dict[str, Any]:
-    """The flags, versions and device of this process, as JSON: equal ones compute equal bits."""
+    """The flags, versions and device of this process, as JSON: where one differs, bits may."""
     device = next(iter(jnp.zeros(()).devices()))
     return {
         **{name: getattr(jax.config, name) for name in FLAGS},
@@ -37,9 +37,9 @@ def numerics() -> dict[str, Any]:
 
 
 def xla_flags() -> str:
-    """XLA_FLAGS in order, but for those that say where XLA writes files."""
+    """XLA_FLAGS, but for those that say where XLA writes files."""
     flags = os.environ.get("XLA_FLAGS", "").split()
-    return " ".join(sorted(flag for flag in flags if not flag.startswith("--xla_dump")))
+    return " ".join(flag for flag in flags if not flag.startswith("--xla_dump"))
 
 
 def cpu() -> str:
