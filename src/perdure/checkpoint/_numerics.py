@@ -32,7 +32,7 @@ def numerics() -> dict[str, Any]:
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "XLA_FLAGS": xla_flags(),
-        "device": f"cpu {cpu()}" if device.platform == "cpu" else f"{device.platform} {device.device_kind}",
+        "device": f"cpu {CPU}" if device.platform == "cpu" else f"{device.platform} {device.device_kind}",
     }
 
 
@@ -50,6 +50,9 @@ def cpu() -> str:
         lines = []
     told = next((line for line in lines if line.lower().startswith(("flags", "features"))), "").split()
     return " ".join([platform.machine(), *(name for name in VECTORS if name in told)])
+
+
+CPU = cpu()  # once, so that to load a checkpoint opens nothing but the checkpoint
 
 
 def other_numerics(saved: object) -> dict[str, tuple[Any, Any]]:
