@@ -64,7 +64,7 @@ class Signs(Stateless):
         return jnp.sign(observation)
 
 
-class Plain(Stateless):
+class PlainNetwork(Stateless):
     def choose(self, observation, action_mask):
         return self.net(observation)
 
@@ -91,7 +91,7 @@ class Equals(Stateless):
         return jnp.argmax(jnp.stack([logits[0], logits[1], logits[0]]))
 
 
-class Pair(Stateless):
+class TwoParts(Stateless):
     """Of two inputs of one shape."""
 
     def choose(self, observation, action_mask):
@@ -111,7 +111,7 @@ def remembering() -> Remembering:
 
 
 MADE: dict[str, Callable[[], Any]] = POLICIES | {
-    "relu": lambda: Plain(SHORT, Box(-np.inf, np.inf, (2,)), mlp(4, 2, 0, jax.nn.relu)),
+    "relu": lambda: PlainNetwork(SHORT, Box(-np.inf, np.inf, (2,)), mlp(4, 2, 0, jax.nn.relu)),
     "linear": lambda: Squashed(OBSERVATION, Box(-2.0, 2.0, (2,)), eqx.nn.Linear(4, 2, key=jr.key(1))),
     "loud": lambda: Loud(SHORT, Box(-2.0, 2.0, (2,)), mlp(4, 2)),
     "operators": lambda: Operators(SHORT, Box(-np.inf, np.inf, (79,)), None),
@@ -119,7 +119,7 @@ MADE: dict[str, Callable[[], Any]] = POLICIES | {
     "steps": lambda: Steps(Box(0, 6, (4,), np.int32), Discrete(5), None),
     "equals": lambda: Equals(SHORT, Discrete(3), mlp(4, 2)),
     "signs": lambda: Signs(SHORT, Box(-1.0, 1.0, (4,)), None),
-    "pair": lambda: Pair(Dict(a=Box(-1, 1, (3,)), b=Box(-1, 1, (3,))), Box(-np.inf, np.inf, (2,)), mlp(6, 2)),
+    "pair": lambda: TwoParts(Dict(a=Box(-1, 1, (3,)), b=Box(-1, 1, (3,))), Box(-np.inf, np.inf, (2,)), mlp(6, 2)),
     "remembering": remembering,
 }
 
