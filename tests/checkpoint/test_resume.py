@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import warnings
+from importlib.util import find_spec
 
 import pytest
 from jax import random as jr
@@ -22,20 +23,34 @@ MUJOCO = ["SAC mujoco", "TD3 mujoco"]
 REMEMBERING = [*(f"{name} native" for name in MEMORIES), "PPO, GRU classic"]
 
 
-def in_a_process(*arguments):
+def needs(*modules):
+    lacking = [module for module in modules if find_spec(module) is None]
+    return pytest.mark.skipif(bool(lacking), reason=f"needs {' and '.join(lacking)}")
+
+
+EVERY_KIND = pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param(NATIVE, id="native"),
+        pytest.param(HOST, id="host", marks=needs("gymnasium")),
+        pytest.param(MUJOCO, id="mujoco", marks=needs("gymnasium", "mujoco")),
+        pytest.param(REMEMBERING, id="memory", marks=needs("gymnasium")),
+    ],
+)
+
+
+def in_a_process(*arguments, without=()):
+    """The exit code of `resuming.py`, and what it printed; `without` some variables of the environment."""
     command = [sys.executable, PROGRAM, *map(str, arguments)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    env = {name: value for name, value in env.items() if name not in without}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kinds", [NATIVE, HOST, MUJOCO, REMEMBERING], ids=["native", "host", "mujoco", "memory"])
+@EVERY_KIND
 def test_going_on_in_another_process_changes_no_bit(kinds, tmp_path):
-    if kinds is not NATIVE:
-        pytest.importorskip("gymnasium", reason="needs the extra gym")
-    if kinds is MUJOCO:
-        pytest.importorskip("mujoco", reason="needs the extra mujoco")
     code, expected = in_a_process("train", tmp_path, *kinds)
     assert code == -9, expected  # it was killed
     code, found = in_a_process("resume", tmp_path, *kinds)

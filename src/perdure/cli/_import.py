@@ -15,7 +15,7 @@ from perdure._core import owning
 from perdure.checkpoint import save_policy
 from perdure.importer import Importer, importers
 
-from ._run import POLICY_FILE, SAVES
+from ._run import POLICY_FILE, SAVES, check_no_policy
 
 
 def _import(
@@ -23,12 +23,7 @@ def _import(
 ) -> None:
     """Make a model of another library an ordinary policy, without running anything that its file names."""
     out = out or Path(path.stem)
-    if (out / POLICY_FILE).exists() and not force:
-        raise FileExistsError(
-            f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force."
-        )
-    if (out / SAVES).exists():
-        raise FileExistsError(f"{out} holds a training with its checkpoints. Choose another folder with --out.")
+    check_free(out, force)
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     for name in given:
         if name not in found[library].options:
@@ -39,11 +34,19 @@ def _import(
     metadata = {"algorithm": report.algorithm, "imported": {label: text for label, text in report.rows()[:8]}}
     metadata["notes"] = list(report.notes)
     with owning(out):
+        check_free(out, force)  # others may have begun and ended meanwhile
         save_policy(out / POLICY_FILE, policy, metadata=metadata)
     console = Console()
     console.print(report)
     console.print(f"Written to {out / POLICY_FILE}", highlight=False)
     console.print(f"Next: perdure export {out} --to onnx --out deploy", highlight=False)
+
+
+def check_free(out: Path, force: bool) -> None:
+    """Raises: FileExistsError for a folder with a policy, unless `force`, or with checkpoints of a training."""
+    check_no_policy(out, force)
+    if (out / SAVES).exists():
+        raise FileExistsError(f"{out} holds a training with its checkpoints. Choose another folder with --out.")
 
 
 def _parameter(name: str, kind: object, meaning: str, default: object = inspect.Parameter.empty) -> inspect.Parameter:

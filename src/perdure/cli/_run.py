@@ -32,6 +32,14 @@ T = TypeVar("T")
 ATTEMPTS = 20  # at a run whose checkpoints a training replaces meanwhile
 
 
+def check_no_policy(out: Path, force: bool) -> None:
+    """Raises: FileExistsError for a folder with a policy, unless `force`."""
+    if (out / POLICY_FILE).exists() and not force:
+        raise FileExistsError(
+            f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force."
+        )
+
+
 class Saved(NamedTuple):
     """A policy that lies in a run."""
 

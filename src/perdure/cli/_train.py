@@ -20,7 +20,7 @@ from perdure.evaluation import evaluate, summarize
 from perdure.policy import AbstractBodyRecord, MLPBody
 
 from ._cache import use_compilation_cache
-from ._run import CURVE_FILE, POLICY_FILE, SAVES
+from ._run import CURVE_FILE, POLICY_FILE, SAVES, check_no_policy
 
 FLAT = MLPBody()
 
@@ -69,10 +69,7 @@ def train(
 
 def check_free(out: Path, force: bool) -> None:
     """Raises: FileExistsError for a folder with an earlier result, or with a training that did not end, unless `force`."""
-    if (out / POLICY_FILE).exists() and not force:
-        raise FileExistsError(
-            f"{out / POLICY_FILE} exists. Choose another folder with --out, or replace it with --force."
-        )
+    check_no_policy(out, force)
     if (out / SAVES).exists() and not force:
         raise FileExistsError(
             f"{out} holds a training that did not end. Go on with it: perdure resume {out}. Or choose another folder "

@@ -30,7 +30,10 @@ from ._jax import in_jax as in_jax
 from ._operators import (
     ATTRIBUTES as ATTRIBUTES,
     COMPARE as COMPARE,
+    CORRECTLY_ROUNDED as CORRECTLY_ROUNDED,
     ELEMENTWISE as ELEMENTWISE,
+    FITTED as FITTED,
+    FITTED_TO_ONE as FITTED_TO_ONE,
     emit as emit,
     kernel_size as kernel_size,
 )

@@ -67,6 +67,12 @@ UNARY = frozenset(
 COMPARE = frozenset({"Eq", "Lt", "Le"})
 BINARY = COMPARE | frozenset(["Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "Rem", "And", "Or"])
 ELEMENTWISE = UNARY | BINARY | {"Where", "Clip", "Cast"}
+CORRECTLY_ROUNDED = frozenset({"Add", "Sub", "Mul", "Div", "Sqrt"})  # in every runtime: IEEE 754 has them so
+FITTED = frozenset(  # by each runtime in its own way, so that last digits differ
+    {"Exp", "Log", "Log1p", "Expm1", "Tanh", "Sigmoid", "Erf", "Softmax", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan"}
+    | {"Sinh", "Cosh", "Pow"}
+)
+FITTED_TO_ONE = frozenset({"Sigmoid", "Cos"})  # of them: with the digits of 1, however small the value
 BINARY_INT8 = frozenset({"AddInt8", "SubInt8", "MulInt8"})
 ACTIVATIONS = frozenset({"Relu", "Tanh", "Sigmoid"})
 _IMAGE = ("strides", "pads", "layout")

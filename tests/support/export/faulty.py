@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from perdure.export.targets import Target, Written
-from perdure.graph import Graph, Node, Tensor, constant, emit, name_tensors
+from perdure.graph import Graph, Node, Tensor, constant, emit, name_tensors, rebuilt
 
 Change = Callable[[Node, list[Tensor]], Tensor | None]
 
@@ -16,20 +16,16 @@ def rewired(graph: Graph, change: Change) -> Graph:
     new: dict[int, Tensor] = {}
     for node in graph.nodes():
         inputs = [new.get(id(t), t) for t in node.inputs]
-        out = change(node, inputs)
-        if out is None:
-            copy = Node(node.op, inputs, node.attrs, node.where, node.scope)
-            out = copy.out = Tensor(node.out.shape, node.out.dtype, node.out.name, node=copy)
-        new[id(node.out)] = out
-    return Graph(graph.inputs, [(name, new.get(id(t), t)) for name, t in graph.outputs])
+        made = change(node, inputs)
+        new[id(node.out)] = rebuilt(node, inputs).out if made is None else made
+    return name_tensors(Graph(graph.inputs, [(name, new.get(id(t), t)) for name, t in graph.outputs]))
 
 
 def faulty(target: Target, change: Change) -> Target:
     """The target with a writer that writes the changed graph."""
 
     def write(program, directory, name) -> Written:
-        graph = name_tensors(rewired(program.graph, change))
-        return target.write(dataclasses.replace(program, graph=graph), directory, name)
+        return target.write(dataclasses.replace(program, graph=rewired(program.graph, change)), directory, name)
 
     return dataclasses.replace(target, write=write)
 

@@ -26,6 +26,7 @@ from perdure.export.proof import Case, Reference, make_case
 from perdure.export.targets import TARGETS, Target
 from perdure.graph import Graph, Node, Tensor, constant, emit, name_tensors, rebuilt
 from perdure.space import Box, Dict, Discrete
+from tests.support.export.faulty import Change, rewired
 from tests.support.export.in_process import InProcessRunner
 from tests.support.export.policies import OBSERVATION, POLICIES, Memory, Recurrent, Squashed, Stateless, mlp
 
@@ -34,7 +35,6 @@ SHORT = Box(-3.0, 3.0, (4,))
 RULES = "perdure.export.targets.{}._rules"
 Edit = Callable[[Program], Program]
 Patch = Callable[[pytest.MonkeyPatch], None]
-Change = Callable[[Node, list[Tensor]], Tensor | None]
 
 
 class Operators(Stateless):
@@ -148,16 +148,17 @@ def in_graph(change: Change, most: int | None = None) -> Edit:
     """The program with nodes changed: `change` gives the new tensor, or None for the node as it is; `most` of them."""
 
     def edit(program: Program) -> Program:
-        new: dict[int, Tensor] = {}
         done = 0
-        for node in program.graph.nodes():
-            inputs = [new.get(id(t), t) for t in node.inputs]
+
+        def counted(node: Node, inputs: list[Tensor]) -> Tensor | None:
+            nonlocal done
             made = change(node, inputs) if most is None or done < most else None
             done += made is not None
-            new[id(node.out)] = rebuilt(node, inputs).out if made is None else made
+            return made
+
+        graph = rewired(program.graph, counted)
         assert done, "the fault is nowhere in this program"
-        outputs = [(name, new.get(id(t), t)) for name, t in program.graph.outputs]
-        return dataclasses.replace(program, graph=name_tensors(Graph(program.graph.inputs, outputs)))
+        return dataclasses.replace(program, graph=graph)
 
     return edit
 
@@ -226,11 +227,8 @@ def renamed_inputs(program: Program) -> Program:
     """The first two inputs are taken for each other."""
     first, second = program.graph.inputs[:2]
     swap = {id(first): second, id(second): first}
-    new: dict[int, Tensor] = {}
-    for node in program.graph.nodes():
-        new[id(node.out)] = rebuilt(node, [new.get(id(t), swap.get(id(t), t)) for t in node.inputs]).out
-    outputs = [(name, new.get(id(t), t)) for name, t in program.graph.outputs]
-    return dataclasses.replace(program, graph=name_tensors(Graph(program.graph.inputs, outputs)))
+    graph = rewired(program.graph, lambda node, x: rebuilt(node, [swap.get(id(t), t) for t in x]).out)
+    return dataclasses.replace(program, graph=graph)
 
 
 def memory_kept(program: Program) -> Program:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from perdure.graph import COMPARE, Graph, Node, evaluate, interpret
+from perdure.graph import COMPARE, CORRECTLY_ROUNDED, FITTED, FITTED_TO_ONE, Graph, Node, evaluate, interpret
 
 from ._tolerance import Arrays
 
@@ -22,10 +22,6 @@ EPSILON = 2.0**-23
 FIT = 4 * EPSILON  # of the functions that runtimes fit by polynomials
 WHOLE = 2.0**24  # float32 holds every integer below
 SMALLEST = np.finfo(np.float32).tiny  # what is smaller is subnormal, and flushed to zero by some
-FITTED = frozenset(
-    {"Exp", "Log", "Log1p", "Expm1", "Tanh", "Sigmoid", "Erf", "Softmax", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan"}
-    | {"Sinh", "Cosh", "Pow"}
-)
 SUMS = frozenset({"Dense", "MatMul", "Conv", "CumSum"})
 
 
@@ -68,7 +64,7 @@ def rounding(node: Node, x: list[np.ndarray], y: np.ndarray, batch: int) -> np.n
             return np.where(exact == y, 0.0, EPSILON * np.abs(y))
         case "Div":  # XLA multiplies with the reciprocal where the divisor is a constant
             return np.where(np.frexp(np.abs(x[1]))[0] == 0.5, 0.0, EPSILON * np.abs(y))
-        case "Sqrt":
+        case op if op in CORRECTLY_ROUNDED:
             return EPSILON * np.abs(y)
         case op if op in FITTED:
             return fit_error(node, x, np.abs(y))
@@ -81,9 +77,9 @@ def rounding(node: Node, x: list[np.ndarray], y: np.ndarray, batch: int) -> np.n
 
 def fit_error(node: Node, x: list[np.ndarray], size: np.ndarray) -> np.ndarray:
     """Relative to the value, or to one where runtimes have no more digits than that."""
+    if node.op in FITTED_TO_ONE:
+        return np.full(size.shape, FIT)
     match node.op:
-        case "Sigmoid" | "Cos":
-            return np.full(size.shape, FIT)
         case "Sin" | "Erf":
             return FIT * np.minimum(np.abs(x[0]), 1.0)
         case "Pow":
