@@ -31,7 +31,8 @@ def boundary_rows(sign: Signature, answer: Callable[[Arrays], Arrays], rows: Arr
     b = a | {name: rows[name][second] for name in moving}
     if not moving or not decided:
         return {name: x[:0] for name, x in rows.items()}
-    of_first = {name: answer(a)[name] for name in decided}
+    answers = answer(a)
+    of_first = {name: answers[name] for name in decided}
     is_pair = differs(of_first, answer(b))
     if not is_pair.any():
         return {name: x[:0] for name, x in rows.items()}

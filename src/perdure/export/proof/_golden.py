@@ -1,5 +1,7 @@
 """Golden rows: inputs with the policy's answers, for `verify`, and fewer of them for the programs beside an export."""
 
+import itertools
+
 import numpy as np
 
 from perdure._core import ExportError
@@ -44,13 +46,11 @@ def choose_rows(program: Program, case: Case, want: Expected, errors: np.ndarray
     Raises: ExportError where there is none.
     """
     safe = (errors <= SAFE_ERROR) & ~want.ties
-    exact = [k for k in np.flatnonzero((errors <= SAFE_ERROR) & want.ties)[:MAX_ASKED] if is_firm_row(program, case, k)]
-    kinds = [
-        np.array(exact, int),
-        *(np.flatnonzero(safe & (case.kinds == kind)) for kind in (BOUNDARY, SEARCHED)),
-    ]
+    tied = np.flatnonzero((errors <= SAFE_ERROR) & want.ties)[:MAX_ASKED]
+    exact = (k for k in tied if is_firm_row(program, case, k))  # asked one by one: it takes a while
+    kinds = [exact, *(np.flatnonzero(safe & (case.kinds == kind)) for kind in (BOUNDARY, SEARCHED))]
     rest = np.flatnonzero(safe & (case.kinds == SAMPLED))
-    chosen = [int(k) for kind in kinds for k in kind[: max(count // 4, 1)]]
+    chosen = [int(k) for kind in kinds for k in itertools.islice(kind, max(count // 4, 1))]
     chosen = [*chosen, *(int(k) for k in rest if k not in chosen)][:count]
     if not chosen:  # every row is near a limit: those that differ least
         chosen = [int(k) for k in np.argsort(errors, kind="stable")[:count] if np.isfinite(errors[k])]
